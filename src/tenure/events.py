@@ -1,0 +1,65 @@
+"""What happened, as values: for the log, for metrics, for an application's own hook.
+
+An event never holds a token, a nonce, a key or a password: a session's id and a subject's name are all it needs.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Kind = Literal[
+    "logged_in",
+    "refreshed",
+    "retried",
+    "rolled_back",
+    "reuse_detected",
+    "revoked",
+    "expired",
+    "forged_token_refused",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    at: when, in seconds, UTC. session_id: hexadecimal, as in the access token's `sid`. generation: the presented
+    refresh token's place in its family. reason and by: why a session was ended, and by whom.
+    """
+
+    kind: Kind
+    at: float
+    session_id: str | None = None
+    subject: str | None = None
+    client_id: str | None = None
+    generation: int | None = None
+    reason: str | None = None
+    by: str | None = None
+
+
+Hook = Callable[[Event], object]
+
+_log = logging.getLogger("tenure")
+
+_LEVELS: dict[str, int] = {
+    "refreshed": logging.DEBUG,
+    "reuse_detected": logging.WARNING,
+    "rolled_back": logging.WARNING,
+}
+
+
+def tell(event: Event, hook: Hook | None) -> None:
+    """Hand `event` to the log (logger "tenure", its fields as the record's `event`) and to the application's hook.
+
+    A hook that fails is logged and costs nobody their session.
+    """
+    level = _LEVELS.get(event.kind, logging.INFO)
+    if _log.isEnabledFor(level):
+        _log.log(level, "%s", event.kind, extra={"event": {k: v for k, v in asdict(event).items() if v is not None}})
+    if hook is None:
+        return
+    try:
+        hook(event)
+    except Exception:  # noqa: BLE001 - the application's code: what it raises must not undo what has happened
+        _log.exception("the event hook failed on %s", event.kind)
