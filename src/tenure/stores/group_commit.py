@@ -1,0 +1,128 @@
+"""Group commit: writes that wait together commit together.
+
+One thread owns the store's connection. While it commits one batch, calls that arrive gather for the next. There is no
+timer and no added delay: a lone call is a batch of one. Durability is paid once a batch, and whoever asked hears the
+answer only after the commit.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from tenure.errors import StoreUnavailable
+from tenure.stores.protocol import Call
+
+T = TypeVar("T")
+
+MAX_BATCH = 128
+_CLOSED = "The session store was closed."
+
+Commit = Callable[[Sequence[Call[Any]]], Sequence[Any]]
+"""Run a batch of calls as one transaction and answer each: with its result, or with the exception that it caused."""
+
+Waiter = Future[Any] | asyncio.Future[Any]
+Waiting = tuple[Call[Any], Waiter]
+
+
+class GroupCommit:
+    """A thread that answers calls in batches, through `commit`, for blocking and for asyncio callers alike."""
+
+    def __init__(self, commit: Commit, name: str) -> None:
+        self._commit = commit
+        self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
+        self._arriving: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, call: Call[T]) -> T:
+        """Answer one call; blocks the calling thread."""
+        self._refuse_if_closed()
+        waiter: Future[T] = Future()
+        self._waiting.put([(call, waiter)])
+        return waiter.result()
+
+    async def arun(self, call: Call[T]) -> T:
+        """Answer one call; a caller that gives up meanwhile does not undo it."""
+        self._refuse_if_closed()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+        arriving = self._arriving.get(loop)
+        if arriving is None:
+            # What arrives in one turn of the loop is handed over at its end, in one piece: handed over one by one,
+            # the thread would wake up for each, and the batches would stay small.
+            self._arriving[loop] = arriving = []
+            loop.call_soon(self._hand_over, loop)
+        arriving.append((call, waiter))
+        return await waiter
+
+    def close(self) -> None:
+        """Answer what waits already, then end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+            self._thread.join()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(_CLOSED)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        arrived = self._arriving.pop(loop)
+        if self._closed:
+            _deliver([waiter for _, waiter in arrived], [StoreUnavailable(_CLOSED)] * len(arrived))
+        else:
+            self._waiting.put(arrived)
+
+    def _serve(self) -> None:
+        for batch in self._batches():
+            try:
+                answers = self._commit([call for call, _ in batch])
+            except Exception as problem:  # noqa: BLE001 - nobody may be left waiting, whatever went wrong
+                answers = [problem] * len(batch)
+            _deliver([waiter for _, waiter in batch], answers)
+
+    def _batches(self) -> Iterator[list[Waiting]]:
+        """Wait for calls, take all that are there, cut them to size; until the end is reached."""
+        open_ = True
+        while open_:
+            gathered: list[Waiting] = []
+            arrived = self._waiting.get()
+            while arrived is not None:
+                gathered += arrived
+                try:
+                    arrived = self._waiting.get_nowait()
+                except queue.Empty:
+                    break
+            open_ = arrived is not None
+            for start in range(0, len(gathered), MAX_BATCH):
+                yield gathered[start : start + MAX_BATCH]
+
+
+def _deliver(waiters: Sequence[Waiter], answers: Sequence[Any]) -> None:
+    """Blocking callers are woken one by one, asyncio callers all together, by one wake-up of their loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for waiter, answer in zip(waiters, answers, strict=True):
+        if isinstance(waiter, Future):
+            _settle(waiter, answer)
+        else:
+            by_loop.setdefault(waiter.get_loop(), []).append((waiter, answer))
+    for loop, settled in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle_all, settled)
+
+
+def _settle_all(settled: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for waiter, answer in settled:
+        if not waiter.done():
+            _settle(waiter, answer)
+
+
+def _settle(waiter: Waiter, answer: Any) -> None:
+    if isinstance(answer, Exception):
+        waiter.set_exception(answer)
+    else:
+        waiter.set_result(answer)

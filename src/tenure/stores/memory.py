@@ -1,0 +1,139 @@
+"""The memory store: for tests and toys. It forgets everything when the process ends, and shares nothing with others."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from tenure.stores.protocol import (
+    Advance,
+    Call,
+    Create,
+    DeleteRecord,
+    Get,
+    GetRecord,
+    ListRecords,
+    ListSubject,
+    Purge,
+    PutRecord,
+    Revocations,
+    Revoke,
+    RevokedSince,
+    RevokeSubject,
+    Session,
+)
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """Sessions in this process's memory."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._revocations: list[tuple[int, str, float]] = []
+        self._position = 0
+        self._records: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+        self._answers: dict[type[Call[Any]], Callable[[Any], Any]] = {
+            Create: self._create,
+            Advance: self._advance,
+            Get: lambda call: self._sessions.get(call.session_id),
+            Revoke: self._revoke,
+            RevokeSubject: self._revoke_subject,
+            ListSubject: self._list_subject,
+            RevokedSince: self._revoked_since,
+            Purge: self._purge,
+            PutRecord: self._put_record,
+            GetRecord: lambda call: self._records.get((call.kind, call.name)),
+            ListRecords: self._list_records,
+            DeleteRecord: lambda call: self._records.pop((call.kind, call.name), None) is not None,
+        }
+
+    def run(self, call: Call[T]) -> T:
+        """Answer one call."""
+        with self._lock:
+            return cast(T, self._answers[type(call)](call))
+
+    async def arun(self, call: Call[T]) -> T:
+        """Answer one call; nothing in here takes long enough to be waited for."""
+        return self.run(call)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _create(self, call: Create) -> tuple[str, ...] | None:
+        new = call.session
+        ended: tuple[str, ...] = ()
+        if call.limit is not None:
+            live = self._list_subject(ListSubject(new.subject, new.created_at))
+            too_many = live[: max(0, len(live) - call.limit + 1)]
+            if too_many and not call.end_oldest:
+                return None
+            for old in too_many:
+                self._revoke(Revoke(old.id, new.created_at, "session_limit", "policy"))
+            ended = tuple(old.id for old in too_many)
+        self._sessions[new.id] = new
+        return ended
+
+    def _advance(self, call: Advance) -> Session | None:
+        session = self._sessions.get(call.session_id)
+        if (
+            session is None
+            or not session.is_live(call.head.rotated_at)
+            or session.client_id != call.client_id
+            or session.head.generation != call.expected_generation
+            or session.head.nonce_hash != call.expected_hash
+        ):
+            return None
+        moved = replace(session, head=call.head, expires_at=min(call.idle_deadline, session.ends_at))
+        self._sessions[session.id] = moved
+        return moved
+
+    def _revoke(self, call: Revoke) -> Session | None:
+        session = self._sessions.get(call.session_id)
+        if session is None or session.revoked_at is not None:
+            return None
+        ended = replace(session, revoked_at=call.now, revoked_reason=call.reason, revoked_by=call.by)
+        self._sessions[session.id] = ended
+        self._position += 1
+        self._revocations.append((self._position, session.id, call.now))
+        return ended
+
+    def _revoke_subject(self, call: RevokeSubject) -> tuple[str, ...]:
+        live = self._list_subject(ListSubject(call.subject, call.now))
+        ended = [session.id for session in live if session.id != call.except_id]
+        for session_id in ended:
+            self._revoke(Revoke(session_id, call.now, call.reason, call.by))
+        return tuple(ended)
+
+    def _list_subject(self, call: ListSubject) -> tuple[Session, ...]:
+        live = [s for s in self._sessions.values() if s.subject == call.subject and s.is_live(call.now)]
+        return tuple(sorted(live, key=lambda session: (session.created_at, session.id)))
+
+    def _revoked_since(self, call: RevokedSince) -> Revocations:
+        news = [entry for entry in self._revocations if entry[0] > call.position]
+        return Revocations(
+            news[-1][0] if news else call.position, tuple((session_id, at) for _, session_id, at in news)
+        )
+
+    def _purge(self, call: Purge) -> int:
+        self._revocations = [entry for entry in self._revocations if entry[2] >= call.before]
+        over = [s.id for s in self._sessions.values() if _ended_before(s, call.before)][: call.limit]
+        for session_id in over:
+            del self._sessions[session_id]
+        return len(over)
+
+    def _put_record(self, call: PutRecord) -> bool:
+        key = (call.kind, call.name)
+        if (key in self._records) is not call.replace:
+            return False
+        self._records[key] = call.body
+        return True
+
+    def _list_records(self, call: ListRecords) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted((name, body) for (kind, name), body in self._records.items() if kind == call.kind))
+
+
+def _ended_before(session: Session, moment: float) -> bool:
+    return session.expires_at < moment or (session.revoked_at is not None and session.revoked_at < moment)

@@ -1,0 +1,195 @@
+"""What a store is asked, as values: each call says all that it needs, and what kind of answer it gets.
+
+Calls are data, so that the flows can yield them without knowing a store, a batch is a list of them, and every store
+is one function from calls to answers. A store has no opinion: who may do what is decided above it. It promises three
+things: a call happens wholly or not at all, an answer is given only after what it reports is durable, and calls on
+one session happen one after the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from tenure.family import Head
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login on one device: the grant, and the head of its family. One row for ever.
+
+    id: 32 hexadecimal digits. claims: what the application gave at login, for every access token. Times are in
+    seconds, UTC. expires_at: when the session ends if nobody refreshes, never later than `ends_at`, the end of its
+    absolute lifetime. last_used_at: its last refresh.
+    """
+
+    id: str
+    subject: str
+    client_id: str
+    scope: str
+    claims: Mapping[str, Any]
+    device: str
+    created_at: float
+    expires_at: float
+    ends_at: float
+    head: Head = field(repr=False)
+    revoked_at: float | None = None
+    revoked_reason: str | None = None
+    revoked_by: str | None = None
+
+    @property
+    def last_used_at(self) -> float:
+        """When the session was last refreshed, or made, in seconds, UTC."""
+        return self.head.rotated_at
+
+    def is_live(self, now: float) -> bool:
+        """Whether the session is neither revoked nor expired at `now` (seconds, UTC)."""
+        return self.revoked_at is None and now < self.expires_at
+
+
+class Call(Generic[T_co]):
+    """One question to a store; the parameter is the type of its answer."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Create(Call[tuple[str, ...] | None]):
+    """Make a session. With a `limit` on the subject's live sessions, the oldest give way, or this one does.
+
+    Answers the ids of the sessions that were ended to make room, or None where the new one was refused.
+    """
+
+    session: Session
+    limit: int | None = None
+    end_oldest: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Advance(Call[Session | None]):
+    """Compare and set: if the live session's head is the expected one, `head` takes its place.
+
+    Answers the session as it is then, or None where anything did not match. `idle_deadline`: when the session is to
+    end if nobody refreshes (seconds, UTC); the end of its absolute lifetime still bounds it.
+    """
+
+    session_id: str
+    client_id: str
+    expected_generation: int
+    expected_hash: bytes
+    head: Head
+    idle_deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Call[Session | None]):
+    """The session of this id, live or not, or None."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke(Call[Session | None]):
+    """End one session. Answers it as it is then, or None where there was none that was not already revoked."""
+
+    session_id: str
+    now: float
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSubject(Call[tuple[str, ...]]):
+    """End all live sessions of a subject but `except_id`, at once. Answers the ids of those that this ended."""
+
+    subject: str
+    now: float
+    reason: str
+    by: str
+    except_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListSubject(Call[tuple[Session, ...]]):
+    """The live sessions of a subject, the oldest first."""
+
+    subject: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """Sessions revoked since some position in the feed: ids with the moment (seconds, UTC), and the new position."""
+
+    position: int
+    revoked: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedSince(Call[Revocations]):
+    """What was revoked after `position` in the store's own count (0: everything that is still remembered)."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purge(Call[int]):
+    """Delete up to `limit` sessions that ended before `before` (seconds, UTC), and forget revocations that old.
+
+    Answers how many sessions were deleted: fewer than `limit` means that no more are left.
+    """
+
+    before: float
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PutRecord(Call[bool]):
+    """Keep a small named text (an account, a client, a signing key). Answers whether it was written: with
+    `replace` false, an existing one stays and the answer is False; with it true, a missing one is not made."""
+
+    kind: str
+    name: str
+    body: str = field(repr=False)
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetRecord(Call[str | None]):
+    """The text kept under this name, or None."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListRecords(Call[tuple[tuple[str, str], ...]]):
+    """All names of a kind with their texts, in the order of the names."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRecord(Call[bool]):
+    """Forget a text. Answers whether there was one."""
+
+    kind: str
+    name: str
+
+
+class Store(Protocol):
+    """A place that keeps sessions, for blocking and for asyncio callers."""
+
+    def run(self, call: Call[T]) -> T:
+        """Answer one call. Raises StoreUnavailable where the store can't."""
+        ...
+
+    async def arun(self, call: Call[T]) -> T:
+        """Answer one call without blocking the event loop. Raises StoreUnavailable where the store can't."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is under way and let go of files and connections."""
+        ...
