@@ -1,0 +1,50 @@
+"""Keeps people logged in, safely: short-lived access tokens, rotating refresh tokens, sessions that end at once."""
+
+from tenure.access import Claims
+from tenure.errors import (
+    ConfigurationError,
+    ForgedToken,
+    InvalidAccessToken,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    LoginRefused,
+    SessionEnded,
+    StoreUnavailable,
+    TenureError,
+    WrongClient,
+)
+from tenure.events import Event
+from tenure.issuer import TokenPair
+from tenure.policy import NIST_AAL1, NIST_AAL2, NIST_AAL3, Policy
+from tenure.sessions import AsyncTenure, Tenure
+from tenure.stores.protocol import Session
+from tenure.verifier import Verifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "NIST_AAL1",
+    "NIST_AAL2",
+    "NIST_AAL3",
+    "AsyncTenure",
+    "Claims",
+    "ConfigurationError",
+    "Event",
+    "ForgedToken",
+    "InvalidAccessToken",
+    "InvalidGrant",
+    "InvalidRequest",
+    "InvalidScope",
+    "LoginRefused",
+    "Policy",
+    "Session",
+    "SessionEnded",
+    "StoreUnavailable",
+    "Tenure",
+    "TenureError",
+    "TokenPair",
+    "Verifier",
+    "WrongClient",
+    "__version__",
+]

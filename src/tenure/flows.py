@@ -1,0 +1,314 @@
+"""The flows: login, refresh and revocation, each written once, as a generator that does no I/O.
+
+A flow *yields* what it needs from the outside (a store call, a question to the application) or what it has to tell
+(an event), is sent the answer, and returns its result. `sessions.py` drives flows with a blocking or an asyncio store;
+tests drive them with none.
+
+A refresh first makes the optimistic move, one compare-and-set in the store. Only where that matches nothing does it
+read the session and ask `judge`.
+"""
+
+import hashlib
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from tenure.errors import (
+    ForgedToken,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    LoginRefused,
+    SessionEnded,
+    StoreUnavailable,
+    WrongClient,
+)
+from tenure.events import Event, Kind
+from tenure.family import Head, Verdict, judge
+from tenure.issuer import Issuer, TokenPair
+from tenure.stores.protocol import Advance, Call, Create, Get, Revoke, RevokeSubject, Session
+from tenure.tokens import (
+    LAST_GENERATION,
+    NONCE_BYTES,
+    SESSION_ID_BYTES,
+    RefreshToken,
+    first_token,
+    nonce_hash,
+    seal,
+    unseal,
+)
+
+FIRST_PARTY = "first-party"
+"""The client id of sessions that belong to the application's own front ends."""
+
+ATTEMPT_KEY_CHARS = range(16, 201)
+_MAX_DEVICE_CHARS = 200
+_MAX_SUBJECT_CHARS = 255
+_RACES_BEFORE_GIVING_UP = 8
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to the application: a function and its arguments. `slow` ones must not hold up an event loop."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    slow: bool = False
+
+
+Effect = Call[Any] | Ask | Event
+Flow = Generator[Effect, Any, T]
+
+
+def call(question: Call[T]) -> Flow[T]:
+    """Yield a store call; what comes back has the call's own type."""
+    return cast(T, (yield question))
+
+
+def login(
+    issuer: Issuer,
+    subject: str,
+    *,
+    claims: Mapping[str, Any],
+    device: str,
+    client_id: str,
+    scope: str,
+) -> Flow[TokenPair]:
+    """A new session for a person who was authenticated before. Raises LoginRefused at the limit of sessions."""
+    _check_text("subject", subject, _MAX_SUBJECT_CHARS)
+    if not subject:
+        raise InvalidRequest("subject must not be empty.")
+    now = issuer.now()
+    session_id = issuer.keys.subject_bucket(subject) + issuer.random(SESSION_ID_BYTES - 2)
+    root = issuer.random(NONCE_BYTES)
+    session = Session(
+        id=session_id.hex(),
+        subject=subject,
+        client_id=client_id,
+        scope=scope,
+        claims=claims,
+        device=_shortened(device),
+        created_at=now,
+        expires_at=now + issuer.policy.idle_ttl,
+        ends_at=now + issuer.policy.absolute_ttl,
+        head=Head(0, nonce_hash(session_id, root), None, now),
+    )
+    current = yield from _current_claims(issuer, session)
+    if current is None:
+        raise LoginRefused("The account does not exist any more.")
+    policy = issuer.policy
+    ended = yield from call(Create(session, policy.max_sessions, policy.at_limit == "end_oldest"))
+    if ended is None:
+        raise LoginRefused(f"The account has {policy.max_sessions} sessions already. End one of them first.")
+    for other in ended:
+        issuer.heard_revoked(other, now)
+        yield Event("revoked", now, other, subject, reason="session_limit", by="policy")
+    yield _event("logged_in", now, session)
+    token = first_token(session_id, root, issuer.random(NONCE_BYTES))
+    return issuer.pair(session, current, seal(token, issuer.keys.tag), now)
+
+
+def refresh(
+    issuer: Issuer,
+    text: str,
+    *,
+    attempt: str | None = None,
+    client_id: str = FIRST_PARTY,
+    scope: str | None = None,
+) -> Flow[TokenPair]:
+    """Exchange a refresh token for a new pair. The presented one becomes the head of its family.
+
+    attempt: the attempt key, the same for each try of this one refresh. client_id: who presents the token. scope:
+    fewer of the granted scopes, for this access token only (RFC 6749 section 6).
+
+    Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason.
+    """
+    attempt_hash = _attempt_hash(attempt)
+    now = issuer.now()
+    token = yield from _genuine(issuer, text, now)
+    if token.generation >= LAST_GENERATION:
+        raise SessionEnded("expired")
+    session = None
+    if scope is None:
+        session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
+    if session is None:
+        verdict, session = yield from _judged(issuer, token, attempt_hash, client_id, scope, now)
+    else:
+        verdict = Verdict.ROTATE
+    current = yield from _current_claims(issuer, session)
+    if current is None:
+        yield from end_session(issuer, session.id, reason="account_gone", by="application")
+        raise SessionEnded("revoked")
+    yield _event(_ANSWERED[verdict], now, session, generation=token.generation)
+    child = token.child(issuer.random(NONCE_BYTES))
+    return issuer.pair(session, current, seal(child, issuer.keys.tag), now, scope)
+
+
+_ANSWERED: dict[Verdict, Kind] = {
+    Verdict.ROTATE: "refreshed",
+    Verdict.RETRY: "retried",
+    Verdict.ROLLBACK: "rolled_back",
+}
+
+
+def _judged(
+    issuer: Issuer, token: RefreshToken, attempt_hash: bytes | None, client_id: str, scope: str | None, now: float
+) -> Flow[tuple[Verdict, Session]]:
+    """Read the session and judge the token, again for as long as others move the head in between."""
+    for _ in range(_RACES_BEFORE_GIVING_UP):
+        session = yield from _presentable(token, client_id, now)
+        if scope is not None and not set(scope.split()) <= set(session.scope.split()):
+            raise InvalidScope
+        verdict = judge(
+            session.head,
+            token,
+            attempt_hash,
+            now,
+            issuer.policy.leeway,
+            believe_tag=issuer.policy.rollback == "tag",
+        )
+        if verdict is Verdict.RETRY:
+            return verdict, session
+        if verdict is Verdict.REUSE:
+            yield _event("reuse_detected", now, session, generation=token.generation)
+            yield from end_session(issuer, session.id, reason="reuse_detected", by="policy")
+            raise SessionEnded("reuse_detected")
+        if verdict is Verdict.REFUSE:
+            raise SessionEnded("unknown")
+        moved = yield from call(_move(issuer, token, attempt_hash, client_id, now, session.head))
+        if moved is not None:
+            return verdict, moved
+    raise StoreUnavailable("Too many refreshes of this session at once. Try again shortly.")
+
+
+def _presentable(token: RefreshToken, client_id: str, now: float) -> Flow[Session]:
+    session = yield from call(Get(token.session_id.hex()))
+    if session is None:
+        raise SessionEnded("unknown")
+    if session.client_id != client_id:
+        raise WrongClient
+    if session.revoked_at is not None:
+        raise SessionEnded("reuse_detected" if session.revoked_reason == "reuse_detected" else "revoked")
+    if not session.is_live(now):
+        yield _event("expired", now, session, generation=token.generation)
+        raise SessionEnded("expired")
+    return session
+
+
+def _move(
+    issuer: Issuer,
+    token: RefreshToken,
+    attempt_hash: bytes | None,
+    client_id: str,
+    now: float,
+    expected: Head | None = None,
+) -> Advance:
+    """The compare-and-set that makes `token` the head: of its parent, unless the head is known to be another."""
+    head = Head(token.generation, nonce_hash(token.session_id, token.nonce), attempt_hash, now)
+    if expected is None:
+        generation, expected_hash = token.generation - 1, nonce_hash(token.session_id, token.parent)
+    else:
+        generation, expected_hash = expected.generation, expected.nonce_hash
+    deadline = now + issuer.policy.idle_ttl
+    return Advance(token.session_id.hex(), client_id, generation, expected_hash, head, deadline)
+
+
+def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str) -> Flow[bool]:
+    """End one session, at once. Answers whether this call ended it; an unknown or ended one is no error."""
+    if not is_session_id(session_id):
+        return False
+    now = issuer.now()
+    session = yield from call(Revoke(session_id, now, reason, by))
+    if session is None:
+        return False
+    issuer.heard_revoked(session_id, now)
+    yield _event("revoked", now, session, reason=reason, by=by)
+    return True
+
+
+def end_all(issuer: Issuer, subject: str, *, except_id: str | None, reason: str, by: str) -> Flow[int]:
+    """End all live sessions of a subject but `except_id`. Answers how many this call ended."""
+    _check_text("subject", subject, _MAX_SUBJECT_CHARS)
+    now = issuer.now()
+    ended = yield from call(RevokeSubject(subject, now, reason, by, except_id))
+    for session_id in ended:
+        issuer.heard_revoked(session_id, now)
+        yield Event("revoked", now, session_id, subject, reason=reason, by=by)
+    return len(ended)
+
+
+def end_by_token(issuer: Issuer, text: str, *, client_id: str | None, reason: str, by: str) -> Flow[bool]:
+    """End the session of a genuine refresh token, however old: no holder of one may keep the session alive by that.
+
+    client_id: the client it must have been issued to, or None for any. Answers whether this call ended it; raises
+    ForgedToken and WrongClient.
+    """
+    token = yield from _genuine(issuer, text, issuer.now())
+    session_id = token.session_id.hex()
+    if client_id is not None:
+        session = yield from call(Get(session_id))
+        if session is not None and session.client_id != client_id:
+            raise WrongClient
+    return (yield from end_session(issuer, session_id, reason=reason, by=by))
+
+
+def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[Session]:
+    """The session of a refresh token that would be answered if it were presented now. Changes nothing.
+
+    Raises InvalidGrant where it would be refused.
+    """
+    now = issuer.now()
+    token = yield from _genuine(issuer, text, now)
+    session = yield from call(Get(token.session_id.hex()))
+    if session is None or not session.is_live(now) or client_id not in (None, session.client_id):
+        raise InvalidGrant("The refresh token is not active.")
+    if judge(session.head, token, None, now, issuer.policy.leeway) in (Verdict.REUSE, Verdict.REFUSE):
+        raise InvalidGrant("The refresh token is not active.")
+    return session
+
+
+def is_session_id(text: str) -> bool:
+    """Whether `text` has the form of a session id: 32 lower-case hexadecimal digits."""
+    return len(text) == 2 * SESSION_ID_BYTES and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _genuine(issuer: Issuer, text: str, now: float) -> Flow[RefreshToken]:
+    try:
+        return unseal(text, issuer.tag_keys)
+    except ForgedToken:
+        yield Event("forged_token_refused", now)
+        raise
+
+
+def _current_claims(issuer: Issuer, session: Session) -> Flow[Mapping[str, Any] | None]:
+    """The session's claims, with what the application says of it now; None where it says the account is gone."""
+    if issuer.claims is None:
+        return session.claims
+    asked = yield Ask(issuer.claims, (session,))
+    return None if asked is None else {**session.claims, **asked}
+
+
+def _attempt_hash(attempt: str | None) -> bytes | None:
+    if attempt is None:
+        return None
+    if len(attempt) not in ATTEMPT_KEY_CHARS:
+        raise InvalidRequest(
+            f"The attempt key (Idempotency-Key) is a random value of {ATTEMPT_KEY_CHARS[0]} to "
+            f"{ATTEMPT_KEY_CHARS[-1]} characters."
+        )
+    return hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).digest()
+
+
+def _check_text(name: str, text: str, longest: int) -> None:
+    if not text.isprintable() or len(text) > longest:
+        raise InvalidRequest(f"{name} is text of at most {longest} printable characters.")
+
+
+def _shortened(device: str) -> str:
+    return "".join(letter for letter in device if letter.isprintable())[:_MAX_DEVICE_CHARS]
+
+
+def _event(kind: Kind, now: float, session: Session, **details: Any) -> Event:
+    return Event(kind, now, session.id, session.subject, session.client_id, **details)

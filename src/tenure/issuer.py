@@ -1,0 +1,129 @@
+"""The issuer: what a deployment knows (policy, keys, clock, randomness), and how it makes a pair of tokens.
+
+The flows take it as their first argument. Time and randomness come out of it and from nowhere else.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenure.access import Checker, Signer, VerifyingKey, check_application_claims
+from tenure.errors import ConfigurationError
+from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
+from tenure.policy import Policy
+from tenure.stores.protocol import Session
+
+ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login or a refresh answers. Durations are in seconds; the tokens are left out of the representation.
+
+    refresh_expires_in: what is left of the idle lifetime or of the absolute one, whichever ends first.
+    """
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str = field(repr=False)
+    refresh_expires_in: int
+    session_id: str
+    subject: str
+    scope: str
+
+
+class Issuer:
+    """One deployment: an issuer URL, an audience, a policy, a root secret.
+
+    claims: asked for the application's claims at login and at each refresh. `now` gives seconds, UTC; `random(n)` n
+    random bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        audience: str,
+        policy: Policy,
+        secret: str | bytes,
+        fallbacks: Sequence[str | bytes],
+        algorithm: str,
+        claims: ClaimsSource | None,
+        now: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        if not url or not audience:
+            raise ConfigurationError("The issuer and the audience must not be empty.")
+        if algorithm not in ALGORITHMS:
+            raise ConfigurationError(f"The algorithm is one of {', '.join(ALGORITHMS)}, not {algorithm!r}.")
+        self.url = url
+        self.audience = audience
+        self.policy = policy
+        self.algorithm = algorithm
+        self.claims = claims
+        self._clock = now
+        self.random = random
+        self.keys = DerivedKeys.of(secret)
+        older = [DerivedKeys.of(fallback) for fallback in fallbacks]
+        self.tag_keys = (self.keys.tag, *(keys.tag for keys in older))
+        self.wrapping_keys = (self.keys.wrap, *(keys.wrap for keys in older))
+        self.checker = Checker(url, audience, now, policy.clock_skew)
+        self.ring = KeyRing()
+        self.ring_records: tuple[tuple[str, str], ...] = ()
+        self._signer: Signer | None = None
+
+    def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
+        """From now on sign and check with the keys of `ring`, as they are in the store's `records`."""
+        if ring is not self.ring:
+            self.ring, self.ring_records = ring, records
+            self.checker.use_keys({key.kid: VerifyingKey(key.algorithm, key.jwk) for key in ring.keys})
+
+    def now(self) -> float:
+        """The time in seconds, UTC, in whole microseconds: a store gives back exactly what it was given."""
+        return round(self._clock(), 6)
+
+    def heard_revoked(self, session_id: str, revoked_at: float) -> None:
+        """Refuse the access tokens of a revoked session, for as long as one may still be alive."""
+        self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
+
+    def pair(
+        self, session: Session, claims: Mapping[str, Any], refresh_token: str, now: float, scope: str | None = None
+    ) -> TokenPair:
+        """A signed access token for `session` (RFC 9068 section 2.2), together with `refresh_token`.
+
+        The access token never outlives the session's absolute lifetime. `scope` narrows the granted one.
+        """
+        if claims:
+            check_application_claims(claims)
+        issued_at = int(now)
+        expires_at = min(issued_at + int(self.policy.access_ttl), int(session.ends_at))
+        granted = session.scope if scope is None else scope
+        payload = {
+            **claims,
+            "iss": self.url,
+            "sub": session.subject,
+            "aud": self.audience,
+            "exp": expires_at,
+            "iat": issued_at,
+            "jti": self.random(16).hex(),
+            "client_id": session.client_id,
+            "sid": session.id,
+            "auth_time": int(session.created_at),
+        }
+        if granted:
+            payload["scope"] = granted
+        return TokenPair(
+            access_token=self._sign(payload, now),
+            expires_in=max(0, expires_at - issued_at),
+            refresh_token=refresh_token,
+            refresh_expires_in=max(0, int(session.expires_at - now)),
+            session_id=session.id,
+            subject=session.subject,
+            scope=granted,
+        )
+
+    def _sign(self, payload: Mapping[str, Any], now: float) -> str:
+        key = self.ring.signer(now)
+        if self._signer is None or self._signer.key is not key:
+            self._signer = Signer(key)
+        return self._signer.sign(payload)

@@ -1,0 +1,295 @@
+"""Tenure and AsyncTenure: what an application holds in its hand.
+
+Both drive the same flows, one with blocking calls, one with `await`. They differ in nothing else.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from tenure import flows, upkeep
+from tenure.access import Claims, check_application_claims
+from tenure.errors import TenureError
+from tenure.events import Event, Hook, tell
+from tenure.flows import FIRST_PARTY, Ask, Flow
+from tenure.issuer import ClaimsSource, Issuer, TokenPair
+from tenure.policy import Policy
+from tenure.stores import open_store
+from tenure.stores.protocol import ListSubject, Session, Store
+
+T = TypeVar("T")
+
+_log = logging.getLogger("tenure")
+
+
+class _Deployment:
+    """What both fronts are made of: a store, an issuer, an event hook.
+
+    store: a URL ("sqlite:///file.db", "memory://") or a Store. secret: the root secret, at least 32 random bytes;
+    fallbacks: older ones that are still accepted. issuer and audience: the access tokens' `iss` and `aud`. algorithm:
+    ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login and at each refresh and
+    answers the application's claims, or None if the account is gone, which ends the session. on_event: is called with
+    each Event. poll: how often the store is asked for news of revocations and keys, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: str | Store,
+        *,
+        secret: str | bytes,
+        issuer: str,
+        audience: str,
+        policy: Policy | None = None,
+        fallbacks: Sequence[str | bytes] = (),
+        algorithm: str = "ES256",
+        claims: ClaimsSource | None = None,
+        on_event: Hook | None = None,
+        poll: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.issuer = Issuer(
+            url=issuer,
+            audience=audience,
+            policy=policy or Policy(),
+            secret=secret,
+            fallbacks=fallbacks,
+            algorithm=algorithm,
+            claims=claims,
+            now=clock,
+            random=random,
+        )
+        self.store = open_store(store) if isinstance(store, str) else store
+        self._hook = on_event
+        self._poll = poll
+        self._position = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """What a front does once it is made."""
+        raise NotImplementedError
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys that check access tokens, as a JWK set (RFC 7517)."""
+        return self.issuer.ring.jwks()
+
+    def _login(
+        self, subject: str, claims: Mapping[str, Any] | None, device: str, client_id: str, scope: str
+    ) -> Flow[TokenPair]:
+        check_application_claims(claims or {})
+        return flows.login(self.issuer, subject, claims=claims or {}, device=device, client_id=client_id, scope=scope)
+
+    def _upkeep(self) -> Flow[None]:
+        yield from upkeep.keep_ring(self.issuer)
+        self._position = yield from upkeep.follow_revocations(self.issuer, self._position)
+
+
+class Tenure(_Deployment):
+    """Sessions for blocking code. Safe to share between threads; close it, or use it with `with`."""
+
+    def _begin(self) -> None:
+        self._stopped = threading.Event()
+        self.run(self._upkeep())
+        threading.Thread(target=self._watch, name="tenure-upkeep", daemon=True).start()
+
+    def login(
+        self,
+        subject: str,
+        *,
+        claims: Mapping[str, Any] | None = None,
+        device: str = "",
+        client_id: str = FIRST_PARTY,
+        scope: str = "",
+    ) -> TokenPair:
+        """A new session and its first pair of tokens, for a person who was authenticated before.
+
+        claims: go into each access token of this session. device: what the person will recognise it by. Raises
+        LoginRefused at the limit of sessions.
+        """
+        return self.run(self._login(subject, claims, device, client_id, scope))
+
+    def refresh(
+        self,
+        refresh_token: str,
+        *,
+        attempt: str | None = None,
+        client_id: str = FIRST_PARTY,
+        scope: str | None = None,
+    ) -> TokenPair:
+        """Exchange a refresh token for a new pair. Raises InvalidGrant (ForgedToken, SessionEnded, WrongClient).
+
+        attempt: a random value of 16 to 200 characters that the caller made before its first try and sends with each
+        further one, so that a lost response is never taken for a theft.
+        """
+        return self.run(flows.refresh(self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope))
+
+    def verify(self, access_token: str) -> Claims:
+        """What a valid access token says; raises InvalidAccessToken for any other. Asks no store."""
+        return self.issuer.checker.check(access_token)
+
+    def sessions(self, subject: str) -> tuple[Session, ...]:
+        """The live sessions of a subject, the oldest first."""
+        return self.store.run(ListSubject(subject, self.issuer.now()))
+
+    def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
+        """End a session, at once. Answers whether this call ended it."""
+        return self.run(flows.end_session(self.issuer, session_id, reason=reason, by=by))
+
+    def revoke_all(
+        self, subject: str, *, except_id: str | None = None, reason: str = "ended", by: str = "application"
+    ) -> int:
+        """End all sessions of a subject (but one), at once. Answers how many this call ended."""
+        return self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its result."""
+        answer: Any = None
+        while True:
+            try:
+                effect = flow.send(answer)
+            except StopIteration as finished:
+                result: T = finished.value
+                return result
+            if isinstance(effect, Event):
+                tell(effect, self._hook)
+                answer = None
+            elif isinstance(effect, Ask):
+                answer = effect.function(*effect.arguments)
+            else:
+                answer = self.store.run(effect)
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._poll):
+            try:
+                self.run(self._upkeep())
+            except TenureError as problem:
+                _log.warning("upkeep will be tried again: %s", problem)
+
+    def close(self) -> None:
+        """Stop following the store and let go of it."""
+        self._stopped.set()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncTenure(_Deployment):
+    """Sessions for asyncio code. Belongs to one event loop; close it, or use it with `async with`."""
+
+    def _begin(self) -> None:
+        self._watcher: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+
+    async def login(
+        self,
+        subject: str,
+        *,
+        claims: Mapping[str, Any] | None = None,
+        device: str = "",
+        client_id: str = FIRST_PARTY,
+        scope: str = "",
+    ) -> TokenPair:
+        """As Tenure.login."""
+        return await self.run(self._login(subject, claims, device, client_id, scope))
+
+    async def refresh(
+        self,
+        refresh_token: str,
+        *,
+        attempt: str | None = None,
+        client_id: str = FIRST_PARTY,
+        scope: str | None = None,
+    ) -> TokenPair:
+        """As Tenure.refresh."""
+        return await self.run(
+            flows.refresh(self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope)
+        )
+
+    async def verify(self, access_token: str) -> Claims:
+        """As Tenure.verify."""
+        if self._watcher is None:
+            await self.start()
+        return self.issuer.checker.check(access_token)
+
+    async def sessions(self, subject: str) -> tuple[Session, ...]:
+        """As Tenure.sessions."""
+        return await self.store.arun(ListSubject(subject, self.issuer.now()))
+
+    async def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
+        """As Tenure.revoke."""
+        return await self.run(flows.end_session(self.issuer, session_id, reason=reason, by=by))
+
+    async def revoke_all(
+        self, subject: str, *, except_id: str | None = None, reason: str = "ended", by: str = "application"
+    ) -> int:
+        """As Tenure.revoke_all."""
+        return await self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its result."""
+        if self._watcher is None:
+            await self.start()
+        return await self._drive(flow)
+
+    async def _drive(self, flow: Flow[T]) -> T:
+        answer: Any = None
+        while True:
+            try:
+                effect = flow.send(answer)
+            except StopIteration as finished:
+                result: T = finished.value
+                return result
+            if isinstance(effect, Event):
+                tell(effect, self._hook)
+                answer = None
+            elif isinstance(effect, Ask):
+                answer = await _asked(effect)
+            else:
+                answer = await self.store.arun(effect)
+
+    async def start(self) -> None:
+        """Load the signing keys and begin to follow the store. The first use does so by itself."""
+        async with self._starting:
+            if self._watcher is None:
+                await self._drive(self._upkeep())
+                self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll)
+            try:
+                await self._drive(self._upkeep())
+            except TenureError as problem:
+                _log.warning("upkeep will be tried again: %s", problem)
+
+    async def close(self) -> None:
+        """Stop following the store and let go of it."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        self.store.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def _asked(question: Ask) -> Any:
+    if question.slow and not inspect.iscoroutinefunction(question.function):
+        return await asyncio.to_thread(question.function, *question.arguments)
+    answer = question.function(*question.arguments)
+    return await answer if inspect.isawaitable(answer) else answer

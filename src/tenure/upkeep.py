@@ -1,0 +1,85 @@
+"""Upkeep: what an instance does beside answering: follow revocations, keep the ring of signing keys.
+
+Flows like the others, run by `sessions.py` once at the start and then at intervals. Nothing here is ever waited for by
+a request.
+"""
+
+from tenure.errors import ConfigurationError
+from tenure.flows import Flow, call
+from tenure.issuer import Issuer
+from tenure.keys import KeyRing, SigningKey, generate_signing_key, unwrap, wrap
+from tenure.stores.protocol import DeleteRecord, ListRecords, Purge, PutRecord, RevokedSince
+
+_KIND = "signing_key"
+
+Records = tuple[tuple[str, str], ...]
+
+
+def follow_revocations(issuer: Issuer, position: int) -> Flow[int]:
+    """Hear what was revoked since `position` in the store's feed. Answers the new position."""
+    news = yield from call(RevokedSince(position))
+    for session_id, revoked_at in news.revoked:
+        issuer.heard_revoked(session_id, revoked_at)
+    issuer.checker.forget_expired()
+    return news.position
+
+
+def keep_ring(issuer: Issuer) -> Flow[None]:
+    """Load the signing keys of the store, make the next one when it is due, drop what no living token needs."""
+    now = issuer.now()
+    records = yield from call(ListRecords(_KIND))
+    ring = issuer.ring if records == issuer.ring_records else KeyRing.of(list(_unwrapped(issuer, records).values()))
+    signs_from = ring.successor_due(now, issuer.policy, issuer.algorithm)
+    dropped = ring.dropped(now, issuer.policy)
+    if signs_from is not None or dropped:
+        if signs_from is not None:
+            yield from _add_key(issuer, records, signs_from)
+        for name, key in _unwrapped(issuer, records).items():
+            if key.kid in [old.kid for old in dropped]:
+                yield from call(DeleteRecord(_KIND, name))
+        records = yield from call(ListRecords(_KIND))
+        ring = KeyRing.of(list(_unwrapped(issuer, records).values()))
+    issuer.use_ring(ring, records)
+
+
+def rotate_ring(issuer: Issuer, *, at_once: bool = False) -> Flow[SigningKey]:
+    """Make a new signing key. It signs after it has been published long enough, or, `at_once`, from now on, with all
+    others dropped: for a key that leaked. Then access tokens of the old ones are refused, and get refreshed."""
+    records = yield from call(ListRecords(_KIND))
+    signs_from = issuer.now() + (0 if at_once else issuer.policy.signing_key_prepublish)
+    made = yield from _add_key(issuer, records, signs_from)
+    if at_once:
+        for name, _ in records:
+            yield from call(DeleteRecord(_KIND, name))
+    yield from keep_ring(issuer)
+    return made
+
+
+def _add_key(issuer: Issuer, records: Records, signs_from: float) -> Flow[SigningKey]:
+    """Put a new key under the next number: where two instances do so at once, one of them finds it taken."""
+    key = generate_signing_key(issuer.algorithm, issuer.now(), signs_from)
+    number = int(records[-1][0]) + 1 if records else 1
+    yield from call(PutRecord(_KIND, f"{number:09d}", wrap(key, issuer.keys.wrap, issuer.random)))
+    return key
+
+
+def _unwrapped(issuer: Issuer, records: Records) -> dict[str, SigningKey]:
+    keys = {}
+    for name, record in records:
+        key = unwrap(record, issuer.wrapping_keys)
+        if key is None:
+            raise ConfigurationError(
+                "The store's signing keys are encrypted under another secret. Name it in TENURE_SECRET_FALLBACKS "
+                "(or fallbacks=), or, if it is lost, make new keys with: tenure keys rotate --at-once"
+            )
+        keys[name] = key
+    return keys
+
+
+def purge(issuer: Issuer, keep: float, batch: int = 1000) -> Flow[int]:
+    """Delete one batch of sessions that ended more than `keep` seconds ago. Answers how many were deleted.
+
+    Never sooner than an access token's life, so that verifiers have heard of every revocation.
+    """
+    least = issuer.policy.access_ttl + issuer.policy.clock_skew
+    return (yield from call(Purge(issuer.now() - max(keep, least), batch)))
