@@ -107,11 +107,11 @@ def verifying_keys(jwks: Mapping[str, Any]) -> dict[str, VerifyingKey]:
     for jwk in jwks["keys"]:
         if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig" or not isinstance(jwk.get("kid"), str):
             continue
-        algorithm = _ALGORITHM_OF_TYPE.get(jwk.get("kty", ""))
+        algorithm = _ALGORITHM_OF_TYPE.get(str(jwk.get("kty")))
         if algorithm is None or jwk.get("alg", algorithm) not in names_of(algorithm):
             continue
         try:
-            keys[jwk["kid"]] = VerifyingKey(algorithm, import_jwk(jwk))
+            keys[jwk["kid"]] = VerifyingKey(algorithm, import_jwk({**jwk, "alg": algorithm}))
         except (JoseError, ValueError, TypeError, KeyError):
             continue
     return keys
