@@ -125,10 +125,9 @@ class SqliteStore:
             return self._transaction(calls)
         except sqlite3.OperationalError as problem:
             return [StoreUnavailable(f"The session store can't be written right now ({problem}).")] * len(calls)
-        except sqlite3.Error as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever one call did, it must not cost the others theirs
             if len(calls) == 1:
                 return [problem]
-            # One call that SQLite won't take must not cost the others theirs: each alone.
             return [answer for call in calls for answer in self._commit([call])]
 
     def _transaction(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:

@@ -1,0 +1,375 @@
+"""The one conformance suite: what every store must do, through its blocking and its asyncio side.
+
+A new store is added to `STORES` and nowhere else.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenure import ConfigurationError, StoreUnavailable
+from tenure.family import Head
+from tenure.stores import open_store
+from tenure.stores.protocol import (
+    Advance,
+    Call,
+    Create,
+    DeleteRecord,
+    Get,
+    GetRecord,
+    ListRecords,
+    ListSubject,
+    Purge,
+    PutRecord,
+    Revocations,
+    Revoke,
+    RevokedSince,
+    RevokeSubject,
+    Session,
+    Store,
+)
+
+STORES = {"memory": "memory://", "sqlite": "sqlite:///{folder}/store.db"}
+NOW = 1_800_000_000.25
+
+Ask = Callable[[Call[Any]], Any]
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return STORES[request.param].format(folder=tmp_path)
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def ask(request: pytest.FixtureRequest, url: str) -> Iterator[Ask]:
+    store = open_store(url)
+    if request.param == "blocking":
+        yield store.run
+    else:
+        with asyncio.Runner() as runner:
+            yield lambda call: runner.run(store.arun(call))
+    store.close()
+
+
+def hashed(number: int) -> bytes:
+    return bytes([number]) * 32
+
+
+def session(subject: str = "user-42", created_at: float = NOW, **changes: Any) -> Session:
+    made = Session(
+        id=os.urandom(16).hex(),
+        subject=subject,
+        client_id="first-party",
+        scope="read write",
+        claims={"roles": ["editor", "é"], "level": 7, "nothing": None},
+        device="Firefox – Linux",
+        created_at=created_at,
+        expires_at=created_at + 100,
+        ends_at=created_at + 1000,
+        head=Head(0, hashed(0), None, created_at),
+    )
+    return replace(made, **changes)
+
+
+def advance(of: Session, generation: int = 1, now: float = NOW + 5, **changes: Any) -> Advance:
+    head = Head(generation, hashed(generation), hashed(99), now)
+    call = Advance(of.id, of.client_id, generation - 1, hashed(generation - 1), head, now + 100)
+    return replace(call, **changes)
+
+
+def create(ask: Ask, **details: Any) -> Session:
+    made = session(**details)
+    assert ask(Create(made)) == ()
+    return made
+
+
+def test_what_is_created_is_got_back_exactly(ask: Ask) -> None:
+    made = create(ask)
+    assert ask(Get(made.id)) == made
+    assert ask(Get("00" * 16)) is None
+
+
+def test_advance_moves_the_expected_head(ask: Ask) -> None:
+    made = create(ask)
+    call = advance(made)
+    moved = replace(made, head=call.head, expires_at=NOW + 105)
+    assert ask(call) == moved
+    assert ask(Get(made.id)) == moved
+    assert moved.last_used_at == NOW + 5
+    following = advance(moved, 2, head=Head(2, hashed(2), None, NOW + 6))
+    assert ask(following).head.attempt_hash is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expected_generation": 1},
+        {"expected_hash": hashed(7)},
+        {"client_id": "other"},
+        {"session_id": "00" * 16},
+        {"head": Head(1, hashed(1), None, NOW + 100)},
+        {"head": Head(1, hashed(1), None, NOW + 5000)},
+    ],
+)
+def test_advance_changes_nothing_where_anything_differs(ask: Ask, changes: dict[str, Any]) -> None:
+    made = create(ask)
+    assert ask(advance(made, **changes)) is None
+    assert ask(Get(made.id)) == made
+
+
+def test_advance_happens_once(ask: Ask) -> None:
+    made = create(ask)
+    assert ask(advance(made)) is not None
+    assert ask(advance(made)) is None
+
+
+def test_the_absolute_end_bounds_the_idle_one(ask: Ask) -> None:
+    made = create(ask)
+    assert ask(advance(made, idle_deadline=NOW + 5000)).expires_at == made.ends_at
+
+
+def test_a_revoked_session_does_not_advance_and_stays_readable(ask: Ask) -> None:
+    made = create(ask)
+    ended = ask(Revoke(made.id, NOW + 1, "stolen", "owner"))
+    assert ended == replace(made, revoked_at=NOW + 1, revoked_reason="stolen", revoked_by="owner")
+    assert ask(advance(made)) is None
+    assert ask(Get(made.id)) == ended
+    assert ask(Revoke(made.id, NOW + 2, "again", "other")) is None
+    assert ask(Get(made.id)) == ended
+    assert ask(Revoke("00" * 16, NOW, "x", "y")) is None
+
+
+def test_a_limit_ends_the_oldest(ask: Ask) -> None:
+    old = [create(ask, created_at=NOW + number) for number in range(3)]
+    expired = create(ask, created_at=NOW - 500)
+    other = create(ask, subject="user-43", created_at=NOW - 1)
+    new = session(created_at=NOW + 10)
+    assert ask(Create(new, limit=2)) == (old[0].id, old[1].id)
+    assert [s.id for s in ask(ListSubject("user-42", NOW + 10))] == [old[2].id, new.id]
+    assert ask(Get(old[0].id)).revoked_reason == "session_limit"
+    assert ask(Get(expired.id)).revoked_at is None
+    assert ask(Get(other.id)).revoked_at is None
+
+
+def test_a_limit_may_refuse_the_new_one(ask: Ask) -> None:
+    old = create(ask)
+    new = session()
+    assert ask(Create(new, limit=1, end_oldest=False)) is None
+    assert ask(Get(new.id)) is None
+    assert ask(Get(old.id)) == old
+    assert ask(Create(new, limit=2, end_oldest=False)) == ()
+
+
+def test_a_subjects_live_sessions_are_listed_the_oldest_first(ask: Ask) -> None:
+    third, first, second = (create(ask, created_at=NOW + age) for age in (3, 1, 2))
+    create(ask, created_at=NOW - 99.9)
+    revoked = create(ask)
+    create(ask, subject="user-43")
+    ask(Revoke(revoked.id, NOW, "x", "y"))
+    assert ask(ListSubject("user-42", NOW + 3)) == (first, second, third)
+    assert ask(ListSubject("nobody", NOW)) == ()
+
+
+def test_all_sessions_of_a_subject_end_but_one(ask: Ask) -> None:
+    kept, *others = (create(ask, created_at=NOW + number) for number in range(3))
+    stranger = create(ask, subject="user-43")
+    ended = ask(RevokeSubject("user-42", NOW + 9, "password", "owner", kept.id))
+    assert ended == tuple(other.id for other in others)
+    assert ask(ListSubject("user-42", NOW + 9)) == (kept,)
+    assert ask(Get(others[0].id)).revoked_by == "owner"
+    assert ask(ListSubject("user-43", NOW)) == (stranger,)
+    assert ask(RevokeSubject("user-42", NOW + 9, "password", "owner")) == (kept.id,)
+    assert ask(RevokeSubject("user-42", NOW + 9, "password", "owner")) == ()
+
+
+def test_the_feed_tells_each_revocation_once_and_in_order(ask: Ask) -> None:
+    begin = ask(RevokedSince(0))
+    assert begin == Revocations(0, ())
+    one, two, three, four = (create(ask, created_at=NOW + number) for number in range(4))
+    ask(Revoke(two.id, NOW + 1, "x", "y"))
+    news = ask(RevokedSince(begin.position))
+    assert news.revoked == ((two.id, NOW + 1),)
+    assert ask(RevokedSince(news.position)) == Revocations(news.position, ())
+    ask(RevokeSubject("user-42", NOW + 2, "x", "y", four.id))
+    ask(Create(session(created_at=NOW + 5), limit=1))
+    more = ask(RevokedSince(news.position))
+    assert more.revoked == ((one.id, NOW + 2), (three.id, NOW + 2), (four.id, NOW + 5))
+    assert ask(RevokedSince(0)).revoked == (*news.revoked, *more.revoked)
+
+
+def test_purge_deletes_what_is_over_and_nothing_else(ask: Ask) -> None:
+    live = create(ask)
+    expired = create(ask, created_at=NOW - 200)
+    revoked, lately = create(ask), create(ask)
+    ask(Revoke(revoked.id, NOW - 60, "x", "y"))
+    ask(Revoke(lately.id, NOW, "x", "y"))
+    assert ask(Purge(NOW - 50, limit=1)) == 1
+    assert ask(Purge(NOW - 50, limit=10)) == 1
+    assert ask(Purge(NOW - 50, limit=10)) == 0
+    assert [ask(Get(s.id)) is not None for s in (live, expired, revoked, lately)] == [True, False, False, True]
+    assert [session_id for session_id, _ in ask(RevokedSince(0)).revoked] == [lately.id]
+
+
+def test_the_feeds_position_is_never_given_twice(ask: Ask) -> None:
+    gone = create(ask)
+    ask(Revoke(gone.id, NOW - 60, "x", "y"))
+    position = ask(RevokedSince(0)).position
+    ask(Purge(NOW, limit=10))
+    assert ask(RevokedSince(0)).revoked == ()
+    later = create(ask)
+    ask(Revoke(later.id, NOW, "x", "y"))
+    assert ask(RevokedSince(position)).revoked == ((later.id, NOW),)
+
+
+def test_records(ask: Ask) -> None:
+    assert ask(GetRecord("account", "ada")) is None
+    assert not ask(PutRecord("account", "ada", "x", replace=True))
+    assert ask(PutRecord("account", "ada", "one"))
+    assert not ask(PutRecord("account", "ada", "two"))
+    assert ask(GetRecord("account", "ada")) == "one"
+    assert ask(PutRecord("account", "ada", "three", replace=True))
+    assert ask(PutRecord("account", "Bert – é", "four"))
+    assert ask(PutRecord("client", "ada", "five"))
+    assert ask(ListRecords("account")) == (("Bert – é", "four"), ("ada", "three"))
+    assert ask(DeleteRecord("account", "ada"))
+    assert not ask(DeleteRecord("account", "ada"))
+    assert ask(GetRecord("client", "ada")) == "five"
+    assert "secret" not in repr(PutRecord("account", "ada", "secret"))
+
+
+@pytest.mark.parametrize("text", ["x'); DROP TABLE sessions; --", "%", "_", "{}", '"', "\\", "🔑"])
+def test_text_is_only_text(ask: Ask, text: str) -> None:
+    made = create(ask, subject=text, device=text, client_id=text, claims={text: text}, scope=text)
+    assert ask(ListSubject(text, NOW)) == (made,)
+    assert ask(advance(made)).claims == {text: text}
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+def test_of_many_concurrent_advances_one_wins(store: Store) -> None:
+    made = session()
+    store.run(Create(made))
+    contenders = [advance(made, head=Head(1, bytes([number]) * 32, None, NOW + 5)) for number in range(32)]
+
+    async def present() -> list[Session | None]:
+        return await asyncio.gather(*[store.arun(call) for call in contenders])
+
+    winners = [moved for moved in asyncio.run(present()) if moved is not None]
+    assert len(winners) == 1
+    assert store.run(Get(made.id)) == winners[0]
+
+
+def test_a_chain_presented_all_at_once_moves_in_order(store: Store) -> None:
+    made = session()
+    store.run(Create(made))
+
+    async def present() -> list[Session | None]:
+        return await asyncio.gather(*[store.arun(advance(made, generation)) for generation in range(1, 40)])
+
+    moved = asyncio.run(present())
+    assert [s.head.generation for s in moved if s is not None] == list(range(1, 40))
+
+
+def test_many_sessions_at_once_from_threads_and_from_loops(store: Store) -> None:
+    made = [session(subject=f"user-{number}") for number in range(300)]
+
+    async def all_of(calls: list[Call[Any]]) -> list[Any]:
+        return await asyncio.gather(*[store.arun(call) for call in calls])
+
+    asyncio.run(all_of([Create(one) for one in made]))
+
+    def work(share: list[Session]) -> None:
+        for generation in range(1, 4):
+            for one in share:
+                assert store.run(advance(one, generation)) is not None
+
+    threads = [threading.Thread(target=work, args=(made[part:150:3],)) for part in range(3)]
+    for thread in threads:
+        thread.start()
+    for generation in range(1, 4):
+        assert None not in asyncio.run(all_of([advance(one, generation) for one in made[150:]]))
+    for thread in threads:
+        thread.join()
+    assert {store.run(Get(one.id)).head.generation for one in made} == {3}
+
+
+def test_mixed_calls_are_each_answered_with_their_own(store: Store) -> None:
+    one, two = session(), session("user-43")
+
+    async def ask_all() -> list[Any]:
+        calls = [
+            Create(one), Create(two), advance(one), Get(two.id), Revoke(two.id, NOW, "x", "y"), advance(two),
+            ListSubject("user-42", NOW), RevokedSince(0),
+        ]  # fmt: skip
+        return await asyncio.gather(*[store.arun(call) for call in calls])
+
+    answers = asyncio.run(ask_all())
+    assert answers[:2] == [(), ()]
+    assert (answers[2].id, answers[3], answers[4].id, answers[5]) == (one.id, two, two.id, None)
+    assert [s.id for s in answers[6]] == [one.id]
+    assert answers[7].revoked == ((two.id, NOW),)
+
+
+def test_a_call_that_fails_costs_the_others_nothing(store: Store) -> None:
+    made = session()
+    bad = replace(session(), id="no hexadecimal", claims={})
+
+    async def ask_all() -> list[Any]:
+        calls: list[Call[Any]] = [Create(made), Get("no hexadecimal"), Create(replace(bad)), advance(made)]
+        return await asyncio.gather(*[store.arun(call) for call in calls], return_exceptions=True)
+
+    answers = asyncio.run(ask_all())
+    assert answers[0] == ()
+    assert answers[3].head.generation == 1
+    assert store.run(Get(made.id)).head.generation == 1
+
+
+def test_a_caller_that_gives_up_harms_nobody(store: Store) -> None:
+    made = session()
+    store.run(Create(made))
+
+    async def give_up() -> Session:
+        impatient = asyncio.ensure_future(store.arun(advance(made)))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        found = await store.arun(Get(made.id))
+        assert found is not None
+        return found
+
+    assert asyncio.run(give_up()).head.generation in (0, 1)
+
+
+def test_a_closed_store_says_so(url: str) -> None:
+    if url == "memory://":
+        return  # has nothing to close
+    store = open_store(url)
+
+    async def too_late() -> None:
+        waiting = asyncio.ensure_future(store.arun(Get("00" * 16)))
+        await asyncio.sleep(0)
+        store.close()
+        store.close()
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            await waiting
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            await store.arun(Get("00" * 16))
+
+    asyncio.run(too_late())
+    with pytest.raises(StoreUnavailable, match="was closed"):
+        store.run(Get("00" * 16))
+
+
+def test_an_unknown_store_is_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        open_store("oracle://")
