@@ -19,7 +19,7 @@ from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 from joserfc.util import json_b64decode, json_b64encode, urlsafe_b64decode, urlsafe_b64encode
 
-from tenure.errors import ConfigurationError, InvalidAccessToken
+from tenure.errors import ConfigurationError, ExpiredAccessToken, InvalidAccessToken, RevokedAccessToken
 from tenure.keys import ALGORITHMS, SigningKey
 
 TYPE = "at+jwt"
@@ -149,9 +149,9 @@ class Checker:
         if claims is None:
             claims = self._remember(token, self._check_claims(self._check_signature(token)))
         if claims.expires_at + self._skew <= self._now():
-            raise InvalidAccessToken("The access token has expired. Refresh it.")
+            raise ExpiredAccessToken
         if claims.session_id in self._revoked:
-            raise InvalidAccessToken("The session of this access token was ended. Log in again.")
+            raise RevokedAccessToken
         return claims
 
     def _check_signature(self, token: str) -> bytes:

@@ -35,6 +35,13 @@ class InvalidScope(TenureError):
     message = "The scope may be narrowed, not widened: log in again to get more."
 
 
+class UnsupportedGrantType(TenureError):
+    """A grant other than the refresh token was asked for (RFC 6749 section 5.2)."""
+
+    code = "unsupported_grant_type"
+    message = "Only grant_type=refresh_token is supported here."
+
+
 class InvalidClient(TenureError):
     """The client could not be authenticated (RFC 6749 section 5.2)."""
 
@@ -86,6 +93,26 @@ class InvalidAccessToken(TenureError):
 
     code = "invalid_token"
     message = "The access token is not valid."
+
+
+class ExpiredAccessToken(InvalidAccessToken):
+    """A genuine access token whose time is over: refresh it."""
+
+    message = "The access token has expired. Refresh it."
+    reason = "expired"
+
+
+class RevokedAccessToken(InvalidAccessToken):
+    """A genuine access token of a session that was ended: log in again."""
+
+    message = "The session of this access token was ended. Log in again."
+    reason = "revoked"
+
+
+class InsufficientScope(TenureError):
+    """The access token is good, but not for this (RFC 6750 section 3.1)."""
+
+    code = "insufficient_scope"
 
 
 class StoreUnavailable(TenureError):

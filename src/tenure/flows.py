@@ -8,7 +8,6 @@ A refresh first makes the optimistic move, one compare-and-set in the store. Onl
 read the session and ask `judge`.
 """
 
-import hashlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -16,7 +15,6 @@ from typing import Any, TypeVar, cast
 from tenure.errors import (
     ForgedToken,
     InvalidGrant,
-    InvalidRequest,
     InvalidScope,
     LoginRefused,
     SessionEnded,
@@ -25,6 +23,7 @@ from tenure.errors import (
 )
 from tenure.events import Event, Kind
 from tenure.family import Head, Verdict, judge
+from tenure.inputs import check_scope, check_subject, hash_of_attempt, shortened
 from tenure.issuer import Issuer, TokenPair
 from tenure.stores.protocol import Advance, Call, Create, Get, Revoke, RevokeSubject, Session
 from tenure.tokens import (
@@ -41,9 +40,6 @@ from tenure.tokens import (
 FIRST_PARTY = "first-party"
 """The client id of sessions that belong to the application's own front ends."""
 
-ATTEMPT_KEY_CHARS = range(16, 201)
-_MAX_DEVICE_CHARS = 200
-_MAX_SUBJECT_CHARS = 255
 _RACES_BEFORE_GIVING_UP = 8
 
 T = TypeVar("T")
@@ -77,9 +73,8 @@ def login(
     scope: str,
 ) -> Flow[TokenPair]:
     """A new session for a person who was authenticated before. Raises LoginRefused at the limit of sessions."""
-    _check_text("subject", subject, _MAX_SUBJECT_CHARS)
-    if not subject:
-        raise InvalidRequest("subject must not be empty.")
+    check_subject(subject)
+    check_scope(scope)
     now = issuer.now()
     session_id = issuer.keys.subject_bucket(subject) + issuer.random(SESSION_ID_BYTES - 2)
     root = issuer.random(NONCE_BYTES)
@@ -89,7 +84,7 @@ def login(
         client_id=client_id,
         scope=scope,
         claims=claims,
-        device=_shortened(device),
+        device=shortened(device),
         created_at=now,
         expires_at=now + issuer.policy.idle_ttl,
         ends_at=now + issuer.policy.absolute_ttl,
@@ -125,7 +120,7 @@ def refresh(
 
     Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason.
     """
-    attempt_hash = _attempt_hash(attempt)
+    attempt_hash = hash_of_attempt(attempt)
     now = issuer.now()
     token = yield from _genuine(issuer, text, now)
     if token.generation >= LAST_GENERATION:
@@ -230,7 +225,7 @@ def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str) -> Flo
 
 def end_all(issuer: Issuer, subject: str, *, except_id: str | None, reason: str, by: str) -> Flow[int]:
     """End all live sessions of a subject but `except_id`. Answers how many this call ended."""
-    _check_text("subject", subject, _MAX_SUBJECT_CHARS)
+    check_subject(subject)
     now = issuer.now()
     ended = yield from call(RevokeSubject(subject, now, reason, by, except_id))
     for session_id in ended:
@@ -288,26 +283,6 @@ def _current_claims(issuer: Issuer, session: Session) -> Flow[Mapping[str, Any] 
         return session.claims
     asked = yield Ask(issuer.claims, (session,))
     return None if asked is None else {**session.claims, **asked}
-
-
-def _attempt_hash(attempt: str | None) -> bytes | None:
-    if attempt is None:
-        return None
-    if len(attempt) not in ATTEMPT_KEY_CHARS:
-        raise InvalidRequest(
-            f"The attempt key (Idempotency-Key) is a random value of {ATTEMPT_KEY_CHARS[0]} to "
-            f"{ATTEMPT_KEY_CHARS[-1]} characters."
-        )
-    return hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).digest()
-
-
-def _check_text(name: str, text: str, longest: int) -> None:
-    if not text.isprintable() or len(text) > longest:
-        raise InvalidRequest(f"{name} is text of at most {longest} printable characters.")
-
-
-def _shortened(device: str) -> str:
-    return "".join(letter for letter in device if letter.isprintable())[:_MAX_DEVICE_CHARS]
 
 
 def _event(kind: Kind, now: float, session: Session, **details: Any) -> Event:

@@ -74,9 +74,8 @@ class Issuer:
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
         """From now on sign and check with the keys of `ring`, as they are in the store's `records`."""
-        if ring is not self.ring:
-            self.ring, self.ring_records = ring, records
-            self.checker.use_keys({key.kid: VerifyingKey(key.algorithm, key.jwk) for key in ring.keys})
+        self.ring, self.ring_records = ring, records
+        self.checker.use_keys({key.kid: VerifyingKey(key.algorithm, key.jwk) for key in ring.keys})
 
     def now(self) -> float:
         """The time in seconds, UTC, in whole microseconds: a store gives back exactly what it was given."""

@@ -28,6 +28,24 @@ T = TypeVar("T")
 _log = logging.getLogger("tenure")
 
 
+def drive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
+    """Drive a flow to its result, with blocking calls."""
+    answer: Any = None
+    while True:
+        try:
+            effect = flow.send(answer)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+        answer = None
+        if isinstance(effect, Event):
+            tell(effect, hook)
+        elif isinstance(effect, Ask):
+            answer = effect.function(*effect.arguments)
+        else:
+            answer = store.run(effect)
+
+
 class _Deployment:
     """What both fronts are made of: a store, an issuer, an event hook.
 
@@ -149,20 +167,7 @@ class Tenure(_Deployment):
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its result."""
-        answer: Any = None
-        while True:
-            try:
-                effect = flow.send(answer)
-            except StopIteration as finished:
-                result: T = finished.value
-                return result
-            if isinstance(effect, Event):
-                tell(effect, self._hook)
-                answer = None
-            elif isinstance(effect, Ask):
-                answer = effect.function(*effect.arguments)
-            else:
-                answer = self.store.run(effect)
+        return drive(flow, self.store, self._hook)
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._poll):
@@ -249,9 +254,9 @@ class AsyncTenure(_Deployment):
             except StopIteration as finished:
                 result: T = finished.value
                 return result
+            answer = None
             if isinstance(effect, Event):
                 tell(effect, self._hook)
-                answer = None
             elif isinstance(effect, Ask):
                 answer = await _asked(effect)
             else:

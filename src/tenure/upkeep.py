@@ -24,22 +24,28 @@ def follow_revocations(issuer: Issuer, position: int) -> Flow[int]:
     return news.position
 
 
+def load_ring(issuer: Issuer) -> Flow[Records]:
+    """Use the signing keys that are in the store. Answers their records."""
+    records = yield from call(ListRecords(_KIND))
+    if records != issuer.ring_records:
+        issuer.use_ring(KeyRing.of(list(_unwrapped(issuer, records).values())), records)
+    return records
+
+
 def keep_ring(issuer: Issuer) -> Flow[None]:
     """Load the signing keys of the store, make the next one when it is due, drop what no living token needs."""
     now = issuer.now()
-    records = yield from call(ListRecords(_KIND))
-    ring = issuer.ring if records == issuer.ring_records else KeyRing.of(list(_unwrapped(issuer, records).values()))
-    signs_from = ring.successor_due(now, issuer.policy, issuer.algorithm)
-    dropped = ring.dropped(now, issuer.policy)
-    if signs_from is not None or dropped:
-        if signs_from is not None:
-            yield from _add_key(issuer, records, signs_from)
-        for name, key in _unwrapped(issuer, records).items():
-            if key.kid in [old.kid for old in dropped]:
-                yield from call(DeleteRecord(_KIND, name))
-        records = yield from call(ListRecords(_KIND))
-        ring = KeyRing.of(list(_unwrapped(issuer, records).values()))
-    issuer.use_ring(ring, records)
+    records = yield from load_ring(issuer)
+    signs_from = issuer.ring.successor_due(now, issuer.policy, issuer.algorithm)
+    dropped = [key.kid for key in issuer.ring.dropped(now, issuer.policy)]
+    if signs_from is None and not dropped:
+        return
+    if signs_from is not None:
+        yield from _add_key(issuer, records, signs_from)
+    for name, key in _unwrapped(issuer, records).items():
+        if key.kid in dropped:
+            yield from call(DeleteRecord(_KIND, name))
+    yield from load_ring(issuer)
 
 
 def rotate_ring(issuer: Issuer, *, at_once: bool = False) -> Flow[SigningKey]:
@@ -51,7 +57,6 @@ def rotate_ring(issuer: Issuer, *, at_once: bool = False) -> Flow[SigningKey]:
     if at_once:
         for name, _ in records:
             yield from call(DeleteRecord(_KIND, name))
-    yield from keep_ring(issuer)
     return made
 
 

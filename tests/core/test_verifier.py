@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tenure import ConfigurationError, InvalidAccessToken, StoreUnavailable, Tenure, Verifier
-from tenure.upkeep import rotate_ring
+from tenure.upkeep import keep_ring, rotate_ring
 from tests.conftest import AUDIENCE, ISSUER, Clock
 
 
@@ -74,6 +74,7 @@ def test_a_new_key_is_fetched_when_it_is_met(auth: Tenure, server: KeyServer, ve
     server.body = auth.jwks()
     verifier.verify(auth.login("user-42").access_token)
     auth.run(rotate_ring(auth.issuer, at_once=True))
+    auth.run(keep_ring(auth.issuer))
     server.body = auth.jwks()
     token = auth.login("user-42").access_token
     with pytest.raises(InvalidAccessToken):  # too soon after the last fetch

@@ -98,7 +98,7 @@ def test_a_locked_file_is_unavailable_and_recovers(tmp_path: Path) -> None:
         auth.store._connection.execute("PRAGMA busy_timeout = 1")
         blocker = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="can.t be written"):
+        with pytest.raises(StoreUnavailable, match=r"can't be written"):
             auth.refresh(pair.refresh_token)
         assert auth.sessions("user-42")  # reading goes on
         blocker.execute("ROLLBACK")

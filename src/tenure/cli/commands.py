@@ -1,0 +1,52 @@
+"""The groups of commands, and those that run a server."""
+
+import os
+
+import click
+import uvicorn
+
+import tenure as package
+from tenure.cli import keys, people, tokens
+from tenure.cli.options import plain_errors, settings_options
+from tenure.server import demo as story
+from tenure.server.app import check
+from tenure.server.settings import Settings, to_environment
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package.__version__, prog_name="tenure")
+def tenure() -> None:
+    """Keeps people logged in, safely."""
+
+
+@tenure.command()
+@settings_options()
+def serve(settings: Settings) -> None:
+    """Run the service. Every setting is a flag, a variable TENURE_… or a line of a TOML file (--config)."""
+    check(settings)  # whatever is wrong is said here, before a worker starts
+    os.environ.update(to_environment(settings))
+    uvicorn.run(
+        "tenure.server.app:create",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_level=settings.log_level,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        server_header=False,
+    )
+
+
+@tenure.command()
+@click.option("--data", metavar="DIRECTORY", help="Keep the data here. A fresh directory each time by default.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on. A free one by default.")
+@click.option("--keep", is_flag=True, help="Leave the server running afterwards, for your own curl.")
+def demo(data: str | None, port: int | None, keep: bool) -> None:
+    """Start the service and play the whole story over real HTTP: expiry, silent refresh, theft, ending a session."""
+    with plain_errors():
+        story.play(data, port, keep=keep)
+
+
+for group in (people.users, people.clients, people.api_keys, tokens.sessions, tokens.inspect, keys.keys):
+    tenure.add_command(group)

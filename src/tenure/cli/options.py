@@ -1,0 +1,126 @@
+"""Flags made from the settings, and how a command comes to its deployment."""
+
+import functools
+import os
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+
+from tenure.errors import TenureError
+from tenure.flows import Flow
+from tenure.issuer import Issuer
+from tenure.server.secret import root_secret
+from tenure.server.settings import ENVIRONMENT_PREFIX, Settings, load
+from tenure.sessions import drive
+from tenure.stores import open_store
+from tenure.stores.protocol import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_STORE_SETTINGS = ("store", "secret", "secret_fallbacks")
+
+
+def settings_options(*names: str) -> Callable[[F], F]:
+    """A flag for each setting (or only for `names`), and --config. The command gets the loaded `settings`."""
+
+    def decorate(command: F) -> F:
+        chosen = names or tuple(Settings.model_fields)
+
+        @functools.wraps(command)
+        def run(*, config: str | None, **arguments: Any) -> Any:
+            flags = {name: arguments.pop(name) for name in chosen}
+            given = {name: value for name, value in flags.items() if value is not None}
+            with plain_errors():
+                return command(settings=load(config, given), **arguments)
+
+        for name in reversed(chosen):
+            run = _option(name)(run)
+        return click.option("--config", metavar="FILE", help="A TOML file with settings (TENURE_CONFIG).")(run)  # type: ignore[return-value]
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a command works on: the store of a deployment, and what the deployment knows.
+
+    It does no upkeep: the keys in the store are the business of the service and its settings.
+    """
+
+    store: Store
+    issuer: Issuer
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its result."""
+        return drive(flow, self.store)
+
+
+def deployment_options(*more: str) -> Callable[[F], F]:
+    """The flags that a command needs to reach the store (and `more`); the command gets a `Deployment`."""
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def run(*, settings: Settings, **arguments: Any) -> Any:
+            with open_deployment(settings) as deployment:
+                return command(deployment, **arguments)
+
+        return settings_options(*_STORE_SETTINGS, *more)(run)  # type: ignore[return-value]
+
+    return decorate
+
+
+@contextmanager
+def open_deployment(settings: Settings) -> Iterator[Deployment]:
+    """The deployment that `settings` name, for as long as a command runs."""
+    issuer = Issuer(
+        url=settings.issuer,
+        audience=settings.audience,
+        policy=settings.policy(),
+        secret=root_secret(settings),
+        fallbacks=settings.secret_fallbacks,
+        algorithm=settings.algorithm,
+        claims=None,
+        now=time.time,
+        random=os.urandom,
+    )
+    store = open_store(settings.store)
+    try:
+        yield Deployment(store, issuer)
+    finally:
+        store.close()
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """What tenure refuses ends the command with its sentence, not with a traceback."""
+    try:
+        yield
+    except TenureError as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _option(name: str) -> Callable[[F], F]:
+    field = Settings.model_fields[name]
+    flag = f"--{name.replace('_', '-')}"
+    text = f"{field.description} [{ENVIRONMENT_PREFIX}{name.upper()}]"
+    kind = _without_none(field.annotation)
+    if kind is bool:
+        return click.option(f"{flag}/--no-{name.replace('_', '-')}", name, default=None, help=text)
+    if get_origin(kind) is Literal:
+        return click.option(flag, name, type=click.Choice(get_args(kind)), help=text)
+    return click.option(flag, name, metavar=_METAVARS.get(kind, "TEXT"), help=text)
+
+
+_METAVARS: dict[Any, str] = {float: "DURATION", int: "NUMBER", list[str]: "LIST"}
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation

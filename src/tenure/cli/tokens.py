@@ -1,0 +1,124 @@
+"""Sessions on the command line, and what a token says."""
+
+import base64
+import json
+import sys
+from typing import Any
+
+import click
+
+from tenure import flows
+from tenure.cli.options import Deployment, deployment_options
+from tenure.cli.output import json_option, print_done, print_fields, print_rows
+from tenure.errors import ForgedToken, InvalidAccessToken
+from tenure.family import Verdict, judge
+from tenure.flows import Flow, call
+from tenure.http.auth import described
+from tenure.stores.protocol import Get, ListSubject
+from tenure.tokens import PREFIX, unseal
+from tenure.upkeep import load_ring
+
+
+@click.group()
+def sessions() -> None:
+    """Sessions: who is logged in where."""
+
+
+@sessions.command("list")
+@click.option("--subject", required=True, help="Whose sessions.")
+@json_option
+@deployment_options()
+def list_sessions(deployment: Deployment, subject: str, as_json: bool) -> None:
+    """List the live sessions of a subject."""
+    live = deployment.store.run(ListSubject(subject, deployment.issuer.now()))
+    columns = ["id", "device", "client_id", "created_at", "last_used_at", "expires_at"]
+    print_rows([described(session) for session in live], as_json=as_json, columns=columns)
+
+
+@sessions.command("revoke")
+@click.argument("session_id", required=False)
+@click.option("--subject", help="End all sessions of this subject.")
+@json_option
+@deployment_options()
+def revoke_sessions(deployment: Deployment, session_id: str | None, subject: str | None, as_json: bool) -> None:
+    """End one session, or all of a subject."""
+    if (session_id is None) == (subject is None):
+        raise click.UsageError("Name either a session or --subject.")
+    how = {"reason": "ended_by_admin", "by": "command line"}
+    if subject is not None:
+        ended = deployment.run(flows.end_all(deployment.issuer, subject, except_id=None, **how))
+    else:
+        ended = int(deployment.run(flows.end_session(deployment.issuer, session_id or "", **how)))
+    if session_id is not None and not ended:
+        raise click.ClickException(f"There is no live session {session_id}.")
+    print_done(f"{ended} sessions were ended.", {"ended": ended}, as_json=as_json)
+
+
+@click.command()
+@click.argument("token")
+@json_option
+@deployment_options("issuer", "audience", "host", "port")
+def inspect(deployment: Deployment, token: str, as_json: bool) -> None:
+    """Say what a refresh or access token says, and what would become of it. TOKEN may be - for standard input.
+
+    Nothing that is printed can be used in the token's place.
+    """
+    text = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - a dash is no password
+    read = _refresh_token if text.startswith(PREFIX) else _access_token
+    print_fields(deployment.run(read(deployment, text)), as_json=as_json)
+
+
+_MEANING = {
+    Verdict.ROTATE: "the child of the head: a refresh with it rotates",
+    Verdict.RETRY: "the head itself, within the leeway: a refresh with it is taken for a retry",
+    Verdict.ROLLBACK: "newer than the store, with proof of descent: a refresh with it is adopted",
+    Verdict.REUSE: "not in line: a refresh with it ends the family (the head itself, unless with its attempt key)",
+    Verdict.REFUSE: "newer than the store, without proof: a refresh with it is refused",
+}
+
+
+def _refresh_token(deployment: Deployment, text: str) -> Flow[dict[str, Any]]:
+    issuer = deployment.issuer
+    try:
+        token = unseal(text, issuer.tag_keys)
+    except ForgedToken:
+        return {"type": "refresh token", "genuine": False, "meaning": "forged, cut, or of another deployment"}
+    fields = {"type": "refresh token", "genuine": True, "session": token.session_id.hex()}
+    session = yield from call(Get(token.session_id.hex()))
+    if session is None:
+        return {**fields, "generation": token.generation, "meaning": "the session is not known to this store"}
+    now = issuer.now()
+    if session.revoked_at is not None:
+        meaning = f"the session was ended ({session.revoked_reason}, by {session.revoked_by})"
+    elif not session.is_live(now):
+        meaning = "the session has expired"
+    else:
+        meaning = _MEANING[judge(session.head, token, None, now, issuer.policy.leeway)]
+    return {
+        **fields,
+        "subject": session.subject,
+        "client_id": session.client_id,
+        "device": session.device,
+        "generation": token.generation,
+        "head_generation": session.head.generation,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+        "revoked_at": session.revoked_at,
+        "meaning": meaning,
+    }
+
+
+def _access_token(deployment: Deployment, text: str) -> Flow[dict[str, Any]]:
+    yield from load_ring(deployment.issuer)
+    try:
+        header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in text.split(".")[:2])
+    except ValueError:
+        return {"type": "unknown", "meaning": "neither a refresh token nor a JWT"}
+    try:
+        claims = deployment.issuer.checker.check(text)
+        session = yield from call(Get(claims.session_id))
+        ended = session is None or not session.is_live(deployment.issuer.now())
+        meaning = "valid, but its session has ended" if ended else "valid"
+    except InvalidAccessToken as problem:
+        meaning = str(problem)
+    return {"type": "access token", "header": header, "claims": payload, "meaning": meaning}

@@ -1,0 +1,113 @@
+"""The endpoints as an ASGI application, on Starlette: routing, CORS and lifespan are its own.
+
+What is done here is the translation between ASGI's messages and the values in `messages`, and the bound on bodies.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response as StarletteResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from tenure.errors import TenureError
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, NotFound, Request, Response
+from tenure.http.routes import ROUTES
+from tenure.http.service import Endpoint, Service, answer, error_response
+from tenure.sessions import AsyncTenure
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def application(auth: AsyncTenure, service: Service, *, lifespan: Lifespan | None = None) -> Starlette:
+    """All endpoints of `service`, driven by `auth`, as an ASGI application."""
+    origins = sorted(service.cookies.allowed_origins) if service.cookies else []
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["authorization", "content-type", "idempotency-key"],
+    )
+    return Starlette(
+        routes=[Route(path, _Resource(auth, service, endpoints)) for path, endpoints in ROUTES.items()],
+        middleware=[cors] if origins else [],
+        exception_handlers={HTTPException: _not_found, Exception: _failed},
+        lifespan=lifespan,
+    )
+
+
+class _Resource:
+    """All endpoints of one path. A class, because that is how Starlette tells an ASGI application from a function."""
+
+    def __init__(self, auth: AsyncTenure, service: Service, endpoints: Mapping[str, Endpoint]) -> None:
+        self._auth = auth
+        self._service = service
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        try:
+            endpoint = self._endpoints.get(method)
+            if endpoint is None:
+                raise MethodNotAllowed([*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])])
+            request = _request(scope, await _body(receive))
+        except TenureError as problem:
+            response = error_response(problem)
+        else:
+            response = await self._auth.run(answer(endpoint, self._service, request))
+        await send({"type": "http.response.start", "status": response.status, "headers": _raw_headers(response)})
+        await send({"type": "http.response.body", "body": response.body})
+
+
+def _request(scope: Scope, body: bytes) -> Request:
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        joint = "; " if key == "cookie" else ", "
+        headers[key] = f"{headers[key]}{joint}{text}" if key in headers else text
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        address=scope["client"][0] if scope["client"] else "",
+        path_parameters=scope["path_params"],
+    )
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body; raises BodyTooLarge as soon as it has more bytes than any request needs."""
+    body = b""
+    while True:
+        message = await receive()
+        chunk: bytes = message.get("body", b"")
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        if not message.get("more_body", False):
+            return body
+
+
+def _raw_headers(response: Response) -> list[tuple[bytes, bytes]]:
+    length = [] if response.status == 204 else [(b"content-length", str(len(response.body)).encode())]
+    return [*length, *((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers)]
+
+
+async def _not_found(_: StarletteRequest, __: Exception) -> StarletteResponse:
+    return _starlette(error_response(NotFound("There is nothing at this address.")))
+
+
+async def _failed(_: StarletteRequest, __: Exception) -> StarletteResponse:
+    """What nobody foresaw. Starlette hands it on to the server, whose log gets it; the caller learns nothing of it."""
+    return _starlette(error_response(TenureError("Something went wrong here. Nothing is known to have changed.")))
+
+
+def _starlette(response: Response) -> StarletteResponse:
+    return StarletteResponse(response.body, response.status, dict(response.headers))

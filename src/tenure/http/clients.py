@@ -1,0 +1,157 @@
+"""OAuth clients and API keys: who they are, and how they prove it.
+
+Their secrets are random and long, so that one plain hash is all that is kept of them; nothing slower is needed, unlike
+for passwords. Each is shown once, when it is made.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote_plus
+
+from tenure.errors import ConfigurationError, InvalidClient, InvalidRequest
+from tenure.flows import FIRST_PARTY, Flow, call
+from tenure.http.messages import Request
+from tenure.http.service import bearer
+from tenure.stores.protocol import DeleteRecord, GetRecord, ListRecords, PutRecord
+
+SECRET_BYTES = 32
+API_KEY_PREFIX = "tnk1_"
+_CLIENT, _API_KEY = "client", "api_key"
+_NAME = re.compile(r"[A-Za-z0-9._~-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An OAuth client. A public one has no secret (RFC 6749 section 2.1)."""
+
+    id: str
+    secret_hash: str | None = field(default=None, repr=False)
+
+    @property
+    def public(self) -> bool:
+        """Whether the client can't keep a secret."""
+        return self.secret_hash is None
+
+
+def add_client(client_id: str, random: Callable[[int], bytes], *, public: bool) -> Flow[str | None]:
+    """Register a client. Answers its secret, or None for a public one. Raises ConfigurationError for a taken id."""
+    _check_name("A client's id", client_id)
+    secret = None if public else _text_of(random(SECRET_BYTES))
+    body = json.dumps({"secret_hash": None if secret is None else _hash(secret)})
+    if client_id == FIRST_PARTY or not (yield from call(PutRecord(_CLIENT, client_id, body))):
+        raise ConfigurationError(f"There is a client {client_id} already.")
+    return secret
+
+
+def list_clients() -> Flow[list[Client]]:
+    """All registered clients, by their ids."""
+    records = yield from call(ListRecords(_CLIENT))
+    return [Client(name, json.loads(body)["secret_hash"]) for name, body in records]
+
+
+def remove_client(client_id: str) -> Flow[bool]:
+    """Forget a client: its tokens can't be refreshed any more. Answers whether there was one."""
+    return (yield from call(DeleteRecord(_CLIENT, client_id)))
+
+
+def find_client(client_id: str) -> Flow[Client | None]:
+    """The client of this id. The application's own is always there, and public."""
+    if client_id == FIRST_PARTY:
+        return Client(FIRST_PARTY)
+    body = yield from call(GetRecord(_CLIENT, client_id))
+    return None if body is None else Client(client_id, json.loads(body)["secret_hash"])
+
+
+def authenticate_client(request: Request, parameters: Mapping[str, str]) -> Flow[Client]:
+    """The client that makes this request, by client_secret_basic, client_secret_post or none (RFC 6749 section 2.3).
+
+    Raises InvalidClient, and InvalidRequest where a request uses two ways at once.
+    """
+    basic = _basic_credentials(request)
+    if basic is not None and "client_secret" in parameters:
+        raise InvalidRequest("The client authenticates twice: by the header and in the body.")
+    client_id, secret = basic or (parameters.get("client_id", ""), parameters.get("client_secret"))
+    if parameters.get("client_id", client_id) != client_id:
+        raise InvalidRequest("The client names itself twice, and differently.")
+    client = (yield from find_client(client_id)) if _NAME.fullmatch(client_id) else None
+    if client is None or not _proves(client, secret):
+        raise InvalidClient
+    return client
+
+
+def _proves(client: Client, secret: str | None) -> bool:
+    if client.secret_hash is None:
+        return not secret
+    return secret is not None and hmac.compare_digest(_hash(secret), client.secret_hash)
+
+
+def _basic_credentials(request: Request) -> tuple[str, str] | None:
+    """Id and secret from the header, which are form-encoded before they are joined (RFC 6749 section 2.3.1)."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise InvalidClient("The Authorization header is not well-formed.") from None
+    if not colon:
+        raise InvalidClient("The Authorization header is not well-formed.")
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def add_api_key(name: str, random: Callable[[int], bytes]) -> Flow[str]:
+    """Make an API key for the admin endpoints. Answers it; it can't be had again. Raises ConfigurationError."""
+    _check_name("An API key's name", name)
+    if name in (yield from list_api_keys()).values():
+        raise ConfigurationError(f"There is an API key {name} already.")
+    key = API_KEY_PREFIX + _text_of(random(SECRET_BYTES))
+    yield from call(PutRecord(_API_KEY, _hash(key), json.dumps({"name": name})))
+    return key
+
+
+def list_api_keys() -> Flow[dict[str, str]]:
+    """The names of all API keys, by the keys' hashes."""
+    records = yield from call(ListRecords(_API_KEY))
+    return {key_hash: json.loads(body)["name"] for key_hash, body in records}
+
+
+def remove_api_key(name: str) -> Flow[bool]:
+    """Forget an API key. Answers whether there was one."""
+    for key_hash, other in (yield from list_api_keys()).items():
+        if other == name:
+            return (yield from call(DeleteRecord(_API_KEY, key_hash)))
+    return False
+
+
+def authenticate_api_key(request: Request) -> Flow[str]:
+    """The name of the API key that the request carries; raises InvalidClient.
+
+    The store is asked by the key's hash, which says nothing of how near a wrong key came.
+    """
+    key = bearer(request)
+    body = None
+    if key is not None and key.startswith(API_KEY_PREFIX):
+        body = yield from call(GetRecord(_API_KEY, _hash(key)))
+    if body is None:
+        raise InvalidClient("An API key is needed: Authorization: Bearer … (made with: tenure api-keys add NAME).")
+    name: str = json.loads(body)["name"]
+    return name
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _text_of(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def _check_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{what} is 1 to 100 letters, digits and . _ ~ - of ASCII.")

@@ -1,0 +1,46 @@
+"""What the service says of itself: its metadata, its public keys, its health."""
+
+from tenure.flows import Flow, call
+from tenure.http.messages import Request, Response, json_response
+from tenure.http.service import Service
+from tenure.stores.protocol import GetRecord
+
+
+def metadata(service: Service, _: Request) -> Response:
+    """GET /.well-known/oauth-authorization-server (RFC 8414 section 2)"""
+    url = service.issuer.url.rstrip("/")
+    secrets = ["client_secret_basic", "client_secret_post"]
+    return _public(
+        {
+            "issuer": service.issuer.url,
+            "token_endpoint": f"{url}/oauth/token",
+            "token_endpoint_auth_methods_supported": [*secrets, "none"],
+            "revocation_endpoint": f"{url}/oauth/revoke",
+            "revocation_endpoint_auth_methods_supported": [*secrets, "none"],
+            "introspection_endpoint": f"{url}/oauth/introspect",
+            "introspection_endpoint_auth_methods_supported": secrets,
+            "jwks_uri": f"{url}/.well-known/jwks.json",
+            "grant_types_supported": ["refresh_token"],
+            "response_types_supported": [],
+        }
+    )
+
+
+def jwks(service: Service, _: Request) -> Response:
+    """GET /.well-known/jwks.json (RFC 7517 section 5)"""
+    return _public(service.issuer.ring.jwks())
+
+
+def healthz(_service: Service, _: Request) -> Response:
+    """GET /healthz: the process answers"""
+    return json_response({"status": "ok"})
+
+
+def readyz(_service: Service, _: Request) -> Flow[Response]:
+    """GET /readyz: the store answers, too"""
+    yield from call(GetRecord("readiness", "probe"))
+    return json_response({"status": "ok"})
+
+
+def _public(content: object) -> Response:
+    return json_response(content, headers=[("access-control-allow-origin", "*")], cache="public, max-age=300")

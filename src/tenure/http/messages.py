@@ -1,0 +1,173 @@
+"""Requests and responses as plain values, and the reading of bodies: bounded, strict, with a sentence for each fault.
+
+A parameter that occurs twice is refused, in a query, a form (RFC 6749 section 3.2) and a JSON object alike: two
+readers of one message must never see two different things.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
+
+from tenure.errors import InvalidRequest
+
+MAX_BODY_BYTES = 64 * 1024
+JSON_TYPE = "application/json"
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. Header names are in lower case; `address` is the client's; `path_parameters` come from the
+    route. The body and the headers may hold secrets, so that the representation leaves them out."""
+
+    method: str
+    path: str
+    query: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    address: str = ""
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response."""
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+class RequestError(InvalidRequest):
+    """A request that is refused with another status than 400. `headers` go out with the answer."""
+
+    status: ClassVar[int] = 400
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class NotFound(RequestError):
+    """There is no such thing, or not for this caller."""
+
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not with this method (RFC 9110 section 15.5.6)."""
+
+    status = 405
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        names = ", ".join(sorted(allowed))
+        super().__init__(f"The method is not allowed here: {names} is.")
+        self.headers = [("allow", names)]
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than any request needs."""
+
+    status = 413
+    message = f"The body is larger than {MAX_BODY_BYTES} bytes."
+
+
+class WrongContentType(RequestError):
+    """The body is of another type than the endpoint reads."""
+
+    status = 415
+
+
+class TooManyRequests(RequestError):
+    """The caller has tried too often (RFC 6585 section 4)."""
+
+    status = 429
+    code = "temporarily_unavailable"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many attempts. Try again in {retry_after} seconds.")
+        self.headers = [("retry-after", str(retry_after))]
+
+
+def json_response(
+    content: Any, status: int = 200, headers: Sequence[tuple[str, str]] = (), *, cache: str = "no-store"
+) -> Response:
+    """An answer in JSON, which nobody may keep unless `cache` says so: it may hold a token, or tell of a session."""
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return Response(status, [("content-type", JSON_TYPE), ("cache-control", cache), *headers], body)
+
+
+def no_content(headers: Sequence[tuple[str, str]] = ()) -> Response:
+    """Done, and nothing to say."""
+    return Response(204, [("cache-control", "no-store"), *headers])
+
+
+def json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
+    """The JSON object in the body; where it is `optional`, an empty body is an empty object.
+
+    Raises WrongContentType and InvalidRequest.
+    """
+    if optional and not request.body:
+        return {}
+    _check_type(request, JSON_TYPE)
+    try:
+        content = json.loads(request.body.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise InvalidRequest("The body is not UTF-8.") from None
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not JSON.") from None
+    if not isinstance(content, dict):
+        raise InvalidRequest("The body is not a JSON object.")
+    return content
+
+
+def form(request: Request) -> dict[str, str]:
+    """The form in the body. Raises WrongContentType and InvalidRequest."""
+    _check_type(request, FORM_TYPE)
+    try:
+        return _pairs(request.body.decode())
+    except UnicodeDecodeError:
+        raise InvalidRequest("The body is not UTF-8.") from None
+
+
+def query(request: Request) -> dict[str, str]:
+    """The parameters in the query. Raises InvalidRequest."""
+    return _pairs(request.query)
+
+
+def text(values: Mapping[str, Any], name: str, *, longest: int, shortest: int = 1) -> str:
+    """The text `values` has under `name`; raises InvalidRequest where it is missing, no text, or out of bounds."""
+    value = values.get(name)
+    if not isinstance(value, str) or not shortest <= len(value) <= longest:
+        raise InvalidRequest(f"{name} is needed: text of {shortest} to {longest} characters.")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InvalidRequest(f"{name} is not well-formed text.")
+    return value
+
+
+def optional_text(values: Mapping[str, Any], name: str, *, longest: int) -> str | None:
+    """As `text`, but it may be missing or null; then it is None."""
+    return None if values.get(name) is None else text(values, name, longest=longest, shortest=0)
+
+
+def _check_type(request: Request, expected: str) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != expected:
+        raise WrongContentType(f"The body is to be {expected}.")
+
+
+def _pairs(encoded: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(encoded, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError:
+        raise InvalidRequest("The parameters are not well-formed.") from None
+    return _no_duplicates(pairs)
+
+
+def _no_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise InvalidRequest("A parameter occurs more than once.")
+    return values
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)

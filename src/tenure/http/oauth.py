@@ -1,0 +1,107 @@
+"""For standard clients, form-encoded: the token endpoint, revocation and introspection.
+
+RFC 6749 section 6, RFC 7009, RFC 7662. A refresh token works only for the client that it was issued to.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tenure import flows
+from tenure.errors import (
+    ForgedToken,
+    InvalidAccessToken,
+    InvalidClient,
+    InvalidGrant,
+    UnsupportedGrantType,
+    WrongClient,
+)
+from tenure.flows import Flow, call
+from tenure.http.auth import MAX_TOKEN_CHARS, throttled_refresh
+from tenure.http.clients import API_KEY_PREFIX, Client, authenticate_api_key, authenticate_client
+from tenure.http.messages import Request, Response, form, json_response, text
+from tenure.http.service import Service, bearer, token_answer
+from tenure.stores.protocol import Get
+from tenure.tokens import PREFIX
+
+MAX_ACCESS_TOKEN_CHARS = 8192
+
+
+def token(service: Service, request: Request) -> Flow[Response]:
+    """POST /oauth/token"""
+    parameters = form(request)
+    client = yield from authenticate_client(request, parameters)
+    if text(parameters, "grant_type", longest=100) != "refresh_token":
+        raise UnsupportedGrantType
+    refresh_token = text(parameters, "refresh_token", longest=MAX_TOKEN_CHARS)
+    scope = parameters.get("scope") or None
+    pair = yield from throttled_refresh(service, request, refresh_token, client.id, scope)
+    return json_response(token_answer(pair))
+
+
+def revoke(service: Service, request: Request) -> Flow[Response]:
+    """POST /oauth/revoke: either token ends the session (RFC 7009 section 2.1). An invalid one is no error."""
+    parameters = form(request)
+    client = yield from authenticate_client(request, parameters)
+    presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
+    ended = {"reason": "revoked_by_client", "by": client.id}
+    try:
+        if presented.startswith(PREFIX):
+            yield from flows.end_by_token(service.issuer, presented, client_id=client.id, **ended)
+        else:
+            claims = service.issuer.checker.check(presented)
+            if claims.client_id != client.id:
+                raise WrongClient("This access token was issued to another client.")
+            yield from flows.end_session(service.issuer, claims.session_id, **ended)
+    except (ForgedToken, InvalidAccessToken):
+        pass
+    return json_response({})
+
+
+def introspect(service: Service, request: Request) -> Flow[Response]:
+    """POST /oauth/introspect: for confidential clients and API keys, as everybody else could probe for tokens."""
+    parameters = form(request)
+    client = yield from _introspector(request, parameters)
+    presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
+    inspect = _inspect_refresh_token if presented.startswith(PREFIX) else _inspect_access_token
+    return json_response((yield from inspect(service, presented, client)))
+
+
+def _introspector(request: Request, parameters: Mapping[str, str]) -> Flow[Client | None]:
+    """The client that asks, or None for the holder of an API key, who may ask about all."""
+    if (bearer(request) or "").startswith(API_KEY_PREFIX):
+        yield from authenticate_api_key(request)
+        return None
+    client = yield from authenticate_client(request, parameters)
+    if client.public:
+        raise InvalidClient("Only confidential clients and API keys may introspect.")
+    return client
+
+
+def _inspect_access_token(service: Service, presented: str, _: Client | None) -> Flow[dict[str, Any]]:
+    """Any confidential client may ask, as a resource server must. The store's word on the session is the last one."""
+    try:
+        claims = service.issuer.checker.check(presented)
+    except InvalidAccessToken:
+        return {"active": False}
+    session = yield from call(Get(claims.session_id))
+    if session is None or not session.is_live(service.issuer.now()):
+        return {"active": False}
+    return {"active": True, "token_type": "Bearer", **claims.raw}
+
+
+def _inspect_refresh_token(service: Service, presented: str, client: Client | None) -> Flow[dict[str, Any]]:
+    try:
+        session = yield from flows.look_up(service.issuer, presented, client_id=None if client is None else client.id)
+    except InvalidGrant:
+        return {"active": False}
+    return {
+        "active": True,
+        "token_type": "refresh_token",
+        "iss": service.issuer.url,
+        "sub": session.subject,
+        "client_id": session.client_id,
+        "sid": session.id,
+        "iat": int(session.last_used_at),
+        "exp": int(session.expires_at),
+        **({"scope": session.scope} if session.scope else {}),
+    }

@@ -1,0 +1,263 @@
+"""GET /openapi.json: the endpoints, described for programs (OpenAPI 3.1).
+
+Written by hand, beside the endpoints, and held to them by a test that sends what it allows and what it forbids.
+"""
+
+from typing import Any
+
+from tenure.http.messages import FORM_TYPE, JSON_TYPE, Request, Response, json_response
+from tenure.http.service import Service
+
+Schema = dict[str, Any]
+
+
+def document(service: Service, _: Request) -> Response:
+    """The description of this service."""
+    return json_response({**DESCRIPTION, "servers": [{"url": service.issuer.url}]}, cache="public, max-age=300")
+
+
+def _text(longest: int, shortest: int = 1) -> Schema:
+    return {"type": "string", "minLength": shortest, "maxLength": longest}
+
+
+def _object(required: list[str], **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+_SECONDS: Schema = {"type": "integer", "minimum": 0}
+_TOKEN = _text(4096)
+_OPTIONAL_TEXT: Schema = {"type": ["string", "null"], "maxLength": 1024}
+
+_SCHEMAS: dict[str, Schema] = {
+    "TokenPair": _object(
+        ["access_token", "token_type", "expires_in", "refresh_expires_in", "session_id"],
+        access_token={"type": "string"},
+        token_type={"const": "Bearer"},
+        expires_in=_SECONDS,
+        refresh_token={"type": "string", "pattern": "^tnr1_[A-Za-z0-9_-]{112}$"},
+        refresh_expires_in=_SECONDS,
+        session_id={"type": "string"},
+        scope={"type": "string"},
+    ),
+    "Error": _object(
+        ["error", "error_description"],
+        error={"type": "string"},
+        error_description={"type": "string"},
+        reason={"enum": ["expired", "revoked", "reuse_detected", "unknown"]},
+    ),
+    "Sessions": _object(
+        ["sessions"],
+        sessions={
+            "type": "array",
+            "items": _object(
+                ["id", "device", "client_id", "scope", "created_at", "last_used_at", "expires_at"],
+                id={"type": "string"},
+                device={"type": "string"},
+                client_id={"type": "string"},
+                scope={"type": "string"},
+                created_at=_SECONDS,
+                last_used_at=_SECONDS,
+                expires_at=_SECONDS,
+                current={"type": "boolean"},
+            ),
+        },
+    ),
+    "Ended": _object(["ended"], ended={"type": "integer", "minimum": 0}),
+    "Claims": _object(["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid", "auth_time"]),
+    "Introspection": _object(["active"], active={"type": "boolean"}),
+    "Anything": {"type": "object"},
+}
+
+_FAILURES = {
+    400: "The request is refused, for the reason that it says.",
+    401: "The caller did not show who they are.",
+    403: "The caller may not do this.",
+    404: "There is no such thing.",
+    413: "The body is too large.",
+    415: "The body is of the wrong type.",
+    429: "Too many attempts; Retry-After says when to come again.",
+    503: "The store can't be reached right now; nothing is known to have changed.",
+}
+
+_ATTEMPT_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The attempt key: a random value, the same for each try of this one refresh.",
+    "schema": {"type": "string", "minLength": 16, "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$"},
+}
+
+
+def _parameter(name: str, place: str, schema: Schema, *, required: bool = True) -> Schema:
+    return {"name": name, "in": place, "required": required, "schema": schema}
+
+
+def _operation(
+    summary: str,
+    answer: str | None,
+    failures: list[int],
+    *,
+    json: Schema | None = None,
+    body_required: bool = True,
+    form: Schema | None = None,
+    parameters: list[Schema] | None = None,
+    security: list[str] | None = None,
+) -> Schema:
+    success: Schema = {"description": "Done."}
+    if answer is not None:
+        success["content"] = {JSON_TYPE: {"schema": {"$ref": f"#/components/schemas/{answer}"}}}
+    refused = {"content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    operation: Schema = {
+        "summary": summary,
+        "responses": {
+            "204" if answer is None else "200": success,
+            **{str(status): {"description": _FAILURES[status], **refused} for status in sorted([*failures, 503])},
+        },
+    }
+    if json is not None or form is not None:
+        media = {JSON_TYPE: {"schema": json}} if form is None else {FORM_TYPE: {"schema": form}}
+        operation["requestBody"] = {"required": body_required, "content": media}
+        for status in (413, 415):
+            operation["responses"][str(status)] = {"description": _FAILURES[status], **refused}
+    if parameters:
+        operation["parameters"] = parameters
+    if security:
+        operation["security"] = [{scheme: []} for scheme in security]
+    return operation
+
+
+_SESSION_ID = _parameter("id", "path", {"type": "string"})
+_SUBJECT = _parameter("subject", "query", _text(255))
+_OTHERS = _parameter("others", "query", {"enum": ["true", "false"]}, required=False)
+_CLIENT: dict[str, Schema] = {"client_id": _text(100), "client_secret": {"type": "string"}}
+_OWN_TOKEN = _object([], refresh_token=_TOKEN)
+_ACCESS, _API_KEY = ["access_token"], ["api_key"]
+
+_PATHS: dict[str, dict[str, Schema]] = {
+    "/auth/login": {
+        "post": _operation(
+            "Log in with a user name and a password",
+            "TokenPair",
+            [400, 403, 429],
+            json=_object(
+                ["username", "password"],
+                username=_text(255),
+                password=_text(1024),
+                device=_OPTIONAL_TEXT,
+                transport={"enum": ["body", "cookie", None]},
+            ),
+        )
+    },
+    "/auth/refresh": {
+        "post": _operation(
+            "Exchange the refresh token, of the body or of the cookie, for a new pair",
+            "TokenPair",
+            [400, 403, 429],
+            json=_OWN_TOKEN,
+            body_required=False,
+            parameters=[_ATTEMPT_KEY],
+        )
+    },
+    "/auth/logout": {
+        "post": _operation(
+            "End this session, named by its refresh token or its access token",
+            None,
+            [400, 401, 403],
+            json=_OWN_TOKEN,
+            body_required=False,
+        )
+    },
+    "/auth/me": {"get": _operation("The claims of the caller", "Claims", [401], security=_ACCESS)},
+    "/auth/sessions": {
+        "get": _operation("The caller's live sessions", "Sessions", [401, 403], security=_ACCESS),
+        "delete": _operation(
+            "End all of the caller's sessions, or all others",
+            "Ended",
+            [400, 401, 403],
+            parameters=[_OTHERS],
+            security=_ACCESS,
+        ),
+    },
+    "/auth/sessions/{id}": {
+        "delete": _operation(
+            "End one of the caller's sessions", None, [401, 403, 404], parameters=[_SESSION_ID], security=_ACCESS
+        )
+    },
+    "/oauth/token": {
+        "post": _operation(
+            "RFC 6749 section 6: refresh",
+            "TokenPair",
+            [400, 401, 429],
+            form=_object(
+                ["grant_type", "refresh_token"],
+                grant_type={"const": "refresh_token"},
+                refresh_token=_TOKEN,
+                scope={"type": "string"},
+                **_CLIENT,
+            ),
+            parameters=[_ATTEMPT_KEY],
+            security=["client"],
+        )
+    },
+    "/oauth/revoke": {
+        "post": _operation(
+            "RFC 7009: end the session of a token",
+            "Anything",
+            [400, 401],
+            form=_object(["token"], token=_text(8192), token_type_hint={"type": "string"}, **_CLIENT),
+            security=["client"],
+        )
+    },
+    "/oauth/introspect": {
+        "post": _operation(
+            "RFC 7662: what a token says, and whether it is active",
+            "Introspection",
+            [400, 401],
+            form=_object(["token"], token=_text(8192), token_type_hint={"type": "string"}, **_CLIENT),
+            security=["client", "api_key"],
+        )
+    },
+    "/admin/sessions": {
+        "post": _operation(
+            "Make a session for a person whom the caller has authenticated",
+            "TokenPair",
+            [400, 401],
+            json=_object(
+                ["subject"],
+                subject=_text(255),
+                client_id={"type": ["string", "null"], "maxLength": 100},
+                scope={"type": ["string", "null"], "maxLength": 1000},
+                claims={"type": ["object", "null"]},
+                device=_OPTIONAL_TEXT,
+            ),
+            security=_API_KEY,
+        ),
+        "get": _operation(
+            "The live sessions of a subject", "Sessions", [400, 401], parameters=[_SUBJECT], security=_API_KEY
+        ),
+        "delete": _operation(
+            "End all sessions of a subject", "Ended", [400, 401], parameters=[_SUBJECT], security=_API_KEY
+        ),
+    },
+    "/admin/sessions/{id}": {
+        "delete": _operation("End one session", None, [401, 404], parameters=[_SESSION_ID], security=_API_KEY)
+    },
+    "/.well-known/oauth-authorization-server": {"get": _operation("RFC 8414: the metadata", "Anything", [])},
+    "/.well-known/jwks.json": {"get": _operation("RFC 7517: the public keys", "Anything", [])},
+    "/openapi.json": {"get": _operation("This document", "Anything", [])},
+    "/healthz": {"get": _operation("Whether the process answers", "Anything", [])},
+    "/readyz": {"get": _operation("Whether the store answers, too", "Anything", [])},
+}
+
+DESCRIPTION: Schema = {
+    "openapi": "3.1.0",
+    "info": {"title": "tenure", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+    "components": {
+        "schemas": _SCHEMAS,
+        "securitySchemes": {
+            "access_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "api_key": {"type": "http", "scheme": "bearer"},
+            "client": {"type": "http", "scheme": "basic"},
+        },
+    },
+    "paths": _PATHS,
+}

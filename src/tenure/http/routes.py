@@ -1,0 +1,27 @@
+"""The table of all endpoints: which method on which path is answered by what."""
+
+from tenure.http import admin, auth, discovery, oauth, openapi
+from tenure.http.service import Endpoint
+
+ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/auth/login": {"POST": auth.login},
+    "/auth/refresh": {"POST": auth.refresh},
+    "/auth/logout": {"POST": auth.logout},
+    "/auth/me": {"GET": auth.me},
+    "/auth/sessions": {"GET": auth.list_sessions, "DELETE": auth.end_sessions},
+    "/auth/sessions/{id}": {"DELETE": auth.end_session},
+    "/oauth/token": {"POST": oauth.token},
+    "/oauth/revoke": {"POST": oauth.revoke},
+    "/oauth/introspect": {"POST": oauth.introspect},
+    "/admin/sessions": {
+        "POST": admin.create_session,
+        "GET": admin.list_sessions,
+        "DELETE": admin.end_sessions,
+    },
+    "/admin/sessions/{id}": {"DELETE": admin.end_session},
+    "/.well-known/oauth-authorization-server": {"GET": discovery.metadata},
+    "/.well-known/jwks.json": {"GET": discovery.jwks},
+    "/openapi.json": {"GET": openapi.document},
+    "/healthz": {"GET": discovery.healthz},
+    "/readyz": {"GET": discovery.readyz},
+}

@@ -1,0 +1,136 @@
+"""What every endpoint knows, and how what went wrong leaves: as JSON with its OAuth code and its status.
+
+A `Service` is a value of parts; nothing in it is found out per request.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tenure.access import Claims
+from tenure.errors import (
+    InsufficientScope,
+    InvalidAccessToken,
+    InvalidClient,
+    StoreUnavailable,
+    TenureError,
+)
+from tenure.flows import Flow
+from tenure.http.cookies import CookieTransport, ForeignOrigin
+from tenure.http.messages import Request, RequestError, Response, json_response
+from tenure.issuer import Issuer, TokenPair
+
+
+class Authenticator(Protocol):
+    """Knows people by name and password. Anything with this method serves; it may also be `async`."""
+
+    def authenticate(self, username: str, password: str) -> str | Awaitable[str | None] | None:
+        """The subject of these credentials, or None. Called in a thread of its own, so that it may take its time."""
+        ...
+
+
+class Throttle(Protocol):
+    """Says when somebody has tried too often. Answers in seconds until the next try, or None for go ahead."""
+
+    def sign_in(self, account: str, address: str) -> int | None:
+        """Count an attempt to sign in."""
+        ...
+
+    def signed_in(self, account: str) -> None:
+        """Forget the attempts on an account whose owner has come in."""
+        ...
+
+    def refresh(self, address: str) -> int | None:
+        """Ask whether this address may try to refresh."""
+        ...
+
+    def refresh_refused(self, address: str) -> None:
+        """Count a refresh that was refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts that endpoints share. `cookies` is None where the browser's transport is switched off."""
+
+    issuer: Issuer
+    authenticator: Authenticator
+    throttle: Throttle
+    cookies: CookieTransport | None
+
+
+Endpoint = Callable[[Service, Request], Response | Flow[Response]]
+"""Answers at once, or is a flow where it needs something from outside."""
+
+_STATUS: list[tuple[type[TenureError], int]] = [
+    (ForeignOrigin, 403),
+    (InvalidClient, 401),
+    (InvalidAccessToken, 401),
+    (InsufficientScope, 403),
+    (StoreUnavailable, 503),
+]
+
+
+def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Response]:
+    """What `endpoint` answers, errors included."""
+    try:
+        answered = endpoint(service, request)
+        return answered if isinstance(answered, Response) else (yield from answered)
+    except TenureError as problem:
+        return error_response(problem)
+
+
+def error_response(problem: TenureError) -> Response:
+    """`problem` as JSON (RFC 6749 section 5.2), with the headers that its status asks for."""
+    status = next((status for kind, status in _STATUS if isinstance(problem, kind)), None)
+    if status is None:
+        status = 500 if problem.code == TenureError.code else 400
+    headers: list[tuple[str, str]] = []
+    if isinstance(problem, RequestError):
+        status, headers = problem.status, list(problem.headers)
+    elif isinstance(problem, StoreUnavailable):
+        headers.append(("retry-after", "1"))
+    elif isinstance(problem, InvalidClient):
+        headers.append(("www-authenticate", 'Basic realm="tenure", Bearer realm="tenure"'))
+    elif isinstance(problem, NoAccessToken):
+        headers.append(("www-authenticate", 'Bearer realm="tenure"'))
+    elif isinstance(problem, InvalidAccessToken | InsufficientScope):
+        said = f'Bearer realm="tenure", error="{problem.code}", error_description="{problem}"'
+        headers.append(("www-authenticate", said))
+    content = {"error": problem.code, "error_description": str(problem)}
+    if problem.reason is not None:
+        content["reason"] = problem.reason
+    return json_response(content, status, headers)
+
+
+class NoAccessToken(InvalidAccessToken):
+    """The request carries no access token (RFC 6750 section 3.1: then no error code is in the challenge)."""
+
+    message = "An access token is needed: Authorization: Bearer …"
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header (RFC 6750 section 2.1), or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def caller(service: Service, request: Request) -> Claims:
+    """What the caller's access token says; raises InvalidAccessToken."""
+    token = bearer(request)
+    if token is None:
+        raise NoAccessToken
+    return service.issuer.checker.check(token)
+
+
+def token_answer(pair: TokenPair) -> dict[str, Any]:
+    """A pair of tokens as the body of an answer (RFC 6749 section 5.1)."""
+    content = {
+        "access_token": pair.access_token,
+        "token_type": "Bearer",
+        "expires_in": pair.expires_in,
+        "refresh_token": pair.refresh_token,
+        "refresh_expires_in": pair.refresh_expires_in,
+        "session_id": pair.session_id,
+    }
+    return {**content, "scope": pair.scope} if pair.scope else content

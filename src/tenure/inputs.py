@@ -1,0 +1,43 @@
+"""What a flow may be given: the bounds of each text that comes from outside, checked before anything else."""
+
+import hashlib
+import re
+
+from tenure.errors import InvalidRequest
+
+ATTEMPT_KEY_CHARS = range(16, 201)
+MAX_DEVICE_CHARS = 200
+MAX_SUBJECT_CHARS = 255
+MAX_SCOPE_CHARS = 1000
+_SCOPE = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
+
+
+def check_subject(subject: str) -> None:
+    """Raise InvalidRequest for a subject that is empty, too long, or has characters that nobody can see."""
+    if not subject or not subject.isprintable() or len(subject) > MAX_SUBJECT_CHARS:
+        raise InvalidRequest(f"subject is text of 1 to {MAX_SUBJECT_CHARS} printable characters.")
+
+
+def check_scope(scope: str) -> None:
+    """Raise InvalidRequest for what is no list of scopes with one space between them (RFC 6749 section 3.3)."""
+    if scope and (len(scope) > MAX_SCOPE_CHARS or not _SCOPE.fullmatch(scope)):
+        raise InvalidRequest(
+            f"scope is a list of names with one space between them, {MAX_SCOPE_CHARS} characters long."
+        )
+
+
+def hash_of_attempt(attempt: str | None) -> bytes | None:
+    """What is kept of an attempt key (32 bytes); raises InvalidRequest for one that is too short to be random."""
+    if attempt is None:
+        return None
+    if len(attempt) not in ATTEMPT_KEY_CHARS:
+        raise InvalidRequest(
+            f"The attempt key (Idempotency-Key) is a random value of {ATTEMPT_KEY_CHARS[0]} to "
+            f"{ATTEMPT_KEY_CHARS[-1]} characters."
+        )
+    return hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).digest()
+
+
+def shortened(device: str) -> str:
+    """What is kept of a device's name: it is only shown, so that too long a one is cut and not refused."""
+    return "".join(letter for letter in device if letter.isprintable())[:MAX_DEVICE_CHARS]

@@ -1,0 +1,97 @@
+"""The application that `tenure serve` runs: the parts put together as the settings say, once in each worker."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+from starlette.applications import Starlette
+
+from tenure.errors import ConfigurationError, TenureError
+from tenure.http.asgi import application
+from tenure.http.service import Authenticator, Service
+from tenure.server.accounts import Accounts
+from tenure.server.logs import configure
+from tenure.server.rate_limits import RateLimits
+from tenure.server.secret import root_secret
+from tenure.server.settings import Settings, load
+from tenure.sessions import AsyncTenure, Tenure
+from tenure.stores.protocol import Store
+from tenure.upkeep import purge
+
+KEEP_ENDED_SECONDS = 86400.0
+PURGE_PAUSE_SECONDS = 60.0
+PURGE_BATCH = 1000
+
+_log = logging.getLogger("tenure")
+
+
+def create() -> Starlette:
+    """The application as the environment's settings say: what each worker process calls."""
+    settings = load(None, {})
+    configure(settings.log_level)
+    return build(settings)
+
+
+def build(settings: Settings) -> Starlette:
+    """The application as `settings` say. Raises ConfigurationError for what makes no sense."""
+    cookies = settings.cookie_transport()
+    auth = AsyncTenure(**_arguments(settings))
+    service = Service(auth.issuer, _authenticator(settings, auth.store), RateLimits(), cookies)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with auth:
+            sweeping = asyncio.create_task(_sweep(auth))
+            yield
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+
+    return application(auth, service, lifespan=lifespan)
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigurationError for whatever would keep the application from working."""
+    settings.cookie_transport()
+    with Tenure(**_arguments(settings)) as auth:
+        _authenticator(settings, auth.store)
+
+
+def _arguments(settings: Settings) -> dict[str, Any]:
+    return {
+        "store": settings.store,
+        "secret": root_secret(settings),
+        "fallbacks": settings.secret_fallbacks,
+        "issuer": settings.issuer,
+        "audience": settings.audience,
+        "algorithm": settings.algorithm,
+        "policy": settings.policy(),
+    }
+
+
+def _authenticator(settings: Settings, store: Store) -> Authenticator:
+    if settings.authenticator is None:
+        return Accounts(store)
+    module, _, name = settings.authenticator.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise ConfigurationError(f"authenticator is MODULE:NAME of an Authenticator: {problem}.") from None
+    authenticator: Authenticator = found() if isinstance(found, type) else found
+    if not callable(getattr(authenticator, "authenticate", None)):
+        raise ConfigurationError("authenticator names something that has no method authenticate(username, password).")
+    return authenticator
+
+
+async def _sweep(auth: AsyncTenure) -> None:
+    """Delete sessions that ended a day ago: a batch, a pause, so that traffic never waits for it."""
+    while True:
+        try:
+            deleted = await auth.run(purge(auth.issuer, KEEP_ENDED_SECONDS, PURGE_BATCH))
+        except TenureError as problem:
+            _log.warning("purging will be tried again: %s", problem)
+            deleted = 0
+        await asyncio.sleep(1.0 if deleted == PURGE_BATCH else PURGE_PAUSE_SECONDS)

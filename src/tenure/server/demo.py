@@ -1,0 +1,215 @@
+"""The whole story, played over real HTTP against a real service, step by step in the terminal.
+
+Every answer is checked against what the story says: one that differs ends the demo with an error.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from rich.console import Console
+from rich.text import Text
+
+from tenure.errors import TenureError
+from tenure.server.accounts import Accounts
+from tenure.stores import open_store
+
+ACCESS_SECONDS = 15
+ACCOUNT = "demo"
+_START_SECONDS = 20.0
+_SECRETS = ("access_token", "refresh_token", "password")
+
+Json = dict[str, Any]
+
+
+class DemoFailed(TenureError):
+    """The service did not start, or did not answer as the story says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the story is played: a service to speak to, a terminal to show it on."""
+
+    http: httpx2.Client
+    console: Console
+
+    def step(self, number: int, title: str, *explanation: str) -> None:
+        """Begin a chapter."""
+        self.console.print()
+        self.console.rule(f"[bold]{number}. {title}", align="left", style="cyan")
+        for sentence in explanation:
+            self.console.print(sentence, style="italic")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        expected: int,
+        *,
+        json: Json | None = None,
+        access_token: str | None = None,
+        attempt: str | None = None,
+        lost: bool = False,
+    ) -> Json:
+        """Send one request, show it and its answer, and check the status. Answers the answer's body."""
+        headers = {} if access_token is None else {"authorization": f"Bearer {access_token}"}
+        if attempt is not None:
+            headers["idempotency-key"] = attempt
+        self._show("→", "green", f"{method} {path}", {**headers, **(json or {})})
+        answer = self.http.request(method, path, json=json, headers=headers)
+        body: Json = answer.json() if answer.content else {}
+        if lost:
+            self.console.print(Text(f"  ✗ {answer.status_code} … and the answer is lost on its way", style="yellow"))
+        else:
+            self._show("←", "blue" if answer.is_success else "red", str(answer.status_code), body)
+        if answer.status_code != expected:
+            raise DemoFailed(f"{method} {path} was to answer {expected}, but answered {answer.status_code}.")
+        return body
+
+    def _show(self, arrow: str, style: str, head: str, fields: Mapping[str, Any]) -> None:
+        self.console.print(Text(f"  {arrow} {head}", style=f"bold {style}"))
+        for name, value in fields.items():
+            for line in value if isinstance(value, list) else [value]:
+                self.console.print(Text(f"      {name}: {shortened(name, line)}", style="dim"), soft_wrap=True)
+
+
+def shortened(name: str, value: Any) -> str:
+    """A field as it is shown: of what is secret, only the ends."""
+    text = str(value)
+    if name == "authorization":
+        return f"Bearer {shortened('access_token', text.removeprefix('Bearer '))}"
+    if name == "password":
+        return "…"
+    return f"{text[:10]}…{text[-4:]}" if name in _SECRETS else text
+
+
+def play(data: str | None, port: int | None, *, keep: bool) -> None:
+    """Start a service on fresh data (or in the directory `data`), play the story, and stop it again unless `keep`.
+
+    Raises DemoFailed where anything is not as the story says.
+    """
+    console = Console(highlight=False)
+    folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="tenure-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    password = secrets.token_urlsafe(9)
+    try:
+        with _service(folder, port or _free_port(), password) as (process, url):
+            console.print(f"tenure serves [bold]{url}[/], with its data in {folder}")
+            console.print(f"user name [bold]{ACCOUNT}[/], password [bold]{password}[/]")
+            with httpx2.Client(base_url=url) as http:
+                tell(Stage(http, console), password)
+            if keep:
+                _stay(console, process, url, password)
+    finally:
+        if data is None:
+            shutil.rmtree(folder)
+
+
+def tell(stage: Stage, password: str) -> None:
+    """The story."""
+    stage.step(1, "Log in on two devices", "Each login is a session of its own: a short-lived token and a long-lived.")
+    laptop = _log_in(stage, password, "laptop")
+    phone = _log_in(stage, password, "phone")
+
+    stage.step(2, "Call the API", "The access token goes with every request. Checking it asks no database.")
+    stage.send("GET", "/auth/me", 200, access_token=laptop["access_token"])
+
+    stage.step(3, f"The access token expires, after {ACCESS_SECONDS} seconds")
+    with stage.console.status("waiting for it …"):
+        time.sleep(laptop["expires_in"] + 0.5)
+    stage.send("GET", "/auth/me", 401, access_token=laptop["access_token"])
+
+    stage.step(4, "Refresh, and repeat the request", "A client does this by itself; the person notices nothing.")
+    stolen = laptop["refresh_token"]
+    laptop = _refresh(stage, stolen)
+    stage.send("GET", "/auth/me", 200, access_token=laptop["access_token"])
+
+    stage.step(
+        5,
+        "An answer is lost, and the retry is believed",
+        "The client sends the same attempt key with each try of one refresh. That tells a retry from a theft.",
+    )
+    attempt = secrets.token_urlsafe(18)
+    _refresh(stage, laptop["refresh_token"], attempt=attempt, lost=True)
+    laptop = _refresh(stage, laptop["refresh_token"], attempt=attempt)
+
+    stage.step(6, "A thief replays a refresh token that was used before", "Two holders exist: the whole family ends.")
+    stage.send("POST", "/auth/refresh", 400, json={"refresh_token": stolen})
+    stage.console.print("The owner's newest tokens are dead, too. A fresh login is needed:", style="italic")
+    stage.send("GET", "/auth/me", 401, access_token=laptop["access_token"])
+    stage.send("POST", "/auth/refresh", 400, json={"refresh_token": laptop["refresh_token"]})
+    laptop = _log_in(stage, password, "laptop")
+    stage.console.print("The other device never noticed:", style="italic")
+    phone = _refresh(stage, phone["refresh_token"])
+
+    stage.step(7, "End a session from the list", "Its access token stops working before it expires.")
+    stage.send("GET", "/auth/me", 200, access_token=phone["access_token"])
+    stage.send("GET", "/auth/sessions", 200, access_token=laptop["access_token"])
+    stage.send("DELETE", f"/auth/sessions/{phone['session_id']}", 204, access_token=laptop["access_token"])
+    stage.send("GET", "/auth/me", 401, access_token=phone["access_token"])
+    stage.console.print()
+    stage.console.print("That was the whole story.", style="bold")
+
+
+def _log_in(stage: Stage, password: str, device: str) -> Json:
+    body = {"username": ACCOUNT, "password": password, "device": device}
+    return stage.send("POST", "/auth/login", 200, json=body)
+
+
+def _refresh(stage: Stage, token: str, *, attempt: str | None = None, lost: bool = False) -> Json:
+    return stage.send("POST", "/auth/refresh", 200, json={"refresh_token": token}, attempt=attempt, lost=lost)
+
+
+@contextlib.contextmanager
+def _service(folder: Path, port: int, password: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    store = open_store(f"sqlite:///{folder / 'tenure.db'}")
+    accounts = Accounts(store)
+    (accounts.change_password if ACCOUNT in accounts.names() else accounts.add)(ACCOUNT, password)
+    store.close()
+    settings = {"STORE": f"sqlite:///{folder / 'tenure.db'}", "PORT": str(port), "ACCESS_TTL": str(ACCESS_SECONDS)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TENURE_")}
+    environment |= {f"TENURE_{name}": value for name, value in settings.items()} | {"TENURE_LOG_LEVEL": "warning"}
+    process = subprocess.Popen([sys.executable, "-m", "tenure", "serve"], env=environment)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(process, url)
+        yield process, url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    give_up = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < give_up:
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(f"{url}/readyz").status_code == 200:
+                return
+        time.sleep(0.05)
+    raise DemoFailed("The service did not start.")
+
+
+def _stay(console: Console, process: subprocess.Popen[bytes], url: str, password: str) -> None:
+    login = f'{{"username": "{ACCOUNT}", "password": "{password}"}}'
+    console.print("\nThe server goes on until Ctrl-C. Log in with:")
+    console.print(f"curl -s {url}/auth/login -H 'content-type: application/json' -d '{login}'", soft_wrap=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,23 @@
+"""How the service logs: one line a record on standard error, an event with its fields."""
+
+import logging
+
+
+class EventFormatter(logging.Formatter):
+    """Puts an event's fields behind its name. No event ever holds a secret."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        event: dict[str, object] = getattr(record, "event", {})
+        fields = "".join(f" {name}={value}" for name, value in event.items() if name not in ("kind", "at"))
+        return super().format(record) + fields
+
+
+def configure(level: str) -> None:
+    """Log from `level` up, for this process."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(EventFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("tenure")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False

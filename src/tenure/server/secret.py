@@ -1,0 +1,45 @@
+"""The root secret of a service that was given none: made once, kept in a file that only its owner can read.
+
+Only for the embedded default, where the secret may lie beside the database. Anywhere else it must be given.
+"""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from tenure.errors import ConfigurationError
+from tenure.keys import SECRET_BYTES
+from tenure.server.settings import Settings
+
+_SQLITE = "sqlite:///"
+
+
+def root_secret(settings: Settings) -> str:
+    """The secret of the settings, or of the file beside the database, which is made if need be.
+
+    Raises ConfigurationError where there is none, or where others can read the file.
+    """
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    if not settings.store.startswith(_SQLITE):
+        if settings.workers > 1:
+            raise ConfigurationError("Several workers need a secret that they share: give --secret or TENURE_SECRET.")
+        return secrets.token_urlsafe(SECRET_BYTES)
+    file = Path(settings.store.removeprefix(_SQLITE) + ".secret")
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return _read(file)
+    except OSError as problem:
+        raise ConfigurationError(f"The secret's file {file} can't be made: {problem.strerror}.") from None
+    with os.fdopen(descriptor, "w") as writer:
+        made = secrets.token_urlsafe(SECRET_BYTES)
+        writer.write(made + "\n")
+    return made
+
+
+def _read(file: Path) -> str:
+    if stat.S_IMODE(file.stat().st_mode) & 0o077:
+        raise ConfigurationError(f"The secret's file {file} can be read by others: chmod 600 it.")
+    return file.read_text().strip()

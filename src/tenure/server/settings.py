@@ -1,0 +1,179 @@
+"""Every setting of the service, once: as a flag, as TENURE_… in the environment, and in a TOML file.
+
+The fields below are the source of all three; `cli` makes the flags from them. A flag goes before the environment, the
+environment before the file. A wrong setting is refused with its name and what is right.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tenure.errors import ConfigurationError
+from tenure.http.cookies import CookieTransport, origin_of
+from tenure.origins import is_loopback
+from tenure.policy import DAY, HOUR, MINUTE, Policy
+
+ENVIRONMENT_PREFIX = "TENURE_"
+CONFIG_VARIABLE = "TENURE_CONFIG"
+_UNITS = {"": 1.0, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+
+
+def seconds(value: object) -> object:
+    """A duration: a number of seconds, or a number with one of the units s, m, h, d."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip())
+        if match is None:
+            raise ValueError("is a number of seconds, or with a unit like 90s, 10m, 12h, 14d")
+        return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def several(value: object) -> object:
+    """A list, or text with commas in it."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Several = Annotated[list[str], NoDecode, BeforeValidator(several)]
+
+
+class Settings(BaseSettings):
+    """What the service is told. See each field's description."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", hide_input_in_errors=True)
+
+    store: str = Field("sqlite:///tenure.db", description="Where sessions are kept: sqlite:///PATH or memory://.")
+    secret: SecretStr | None = Field(
+        None,
+        description="The root secret, at least 32 random bytes. By default one is made and kept beside the database.",
+    )
+    secret_fallbacks: Several = Field(
+        [], repr=False, description="Older secrets that are still accepted, with commas between."
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    workers: int = Field(1, ge=1, le=64, description="How many processes serve.")
+    issuer: str = Field(
+        "", description="The address at which people reach this service. By default http://HOST:PORT, on this machine."
+    )
+    audience: str = Field("api", description="Whom access tokens are for.")
+    algorithm: Literal["ES256", "Ed25519", "RS256", "HS256"] = Field("ES256", description="What signs access tokens.")
+    access_ttl: Seconds = Field(10 * MINUTE, description="How long an access token lives (10m).")
+    idle_ttl: Seconds = Field(14 * DAY, description="A session ends this long after its last refresh (14d).")
+    absolute_ttl: Seconds = Field(90 * DAY, description="A session ends this long after login (90d).")
+    leeway: Seconds = Field(30.0, description="For how long a retry without an attempt key is believed (30s).")
+    clock_skew: Seconds = Field(0.0, description="How long after its expiry an access token is accepted (0s).")
+    rollback: Literal["proof", "tag"] = Field(
+        "proof", description="What a token newer than the store must bring; tag: for the days after a restored backup."
+    )
+    max_sessions: int | None = Field(None, ge=1, description="The most sessions one subject may have.")
+    at_limit: Literal["end_oldest", "refuse_login"] = Field("end_oldest", description="What gives way at that limit.")
+    cookies: bool = Field(True, description="Whether browsers may keep the refresh token in a cookie.")
+    cookie_prefix: str = Field("tenure", pattern=r"^[A-Za-z0-9_-]{1,50}$", description="What its name begins with.")
+    allowed_origins: Several = Field([], description="Other origins whose pages may use the cookie.")
+    trusted_proxies: Several = Field(
+        [], description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed."
+    )
+    authenticator: str | None = Field(
+        None, description="MODULE:NAME of an Authenticator, in place of the embedded accounts."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before the environment before the file that TENURE_CONFIG names."""
+        file = os.environ.get(CONFIG_VARIABLE)
+        sources = (init_settings, env_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
+
+    @model_validator(mode="after")
+    def _default_issuer(self) -> Self:
+        if not self.issuer:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            self.issuer = f"http://{host}:{self.port}"
+        return self
+
+    def policy(self) -> Policy:
+        """The lifetimes and limits; raises ConfigurationError for a combination that makes no sense."""
+        names = ("access_ttl", "idle_ttl", "absolute_ttl", "leeway", "clock_skew")
+        return Policy(
+            **{name: getattr(self, name) for name in names},
+            rollback=self.rollback,
+            max_sessions=self.max_sessions,
+            at_limit=self.at_limit,
+        )
+
+    def cookie_transport(self) -> CookieTransport | None:
+        """How cookies are set, or None where they are off. Raises ConfigurationError for plain http from outside."""
+        if not self.cookies:
+            return None
+        if self.issuer.startswith("http://") and not is_loopback(self.host):
+            raise ConfigurationError(
+                f"host is {self.host}, so that others can reach this service, but the issuer is plain http, over "
+                "which cookies are not safe. Give the https address of the proxy before it as the issuer "
+                "(--issuer), or switch cookies off (--no-cookies)."
+            )
+        return CookieTransport(
+            origin_of(self.issuer), self.cookie_prefix, frozenset(origin_of(url) for url in self.allowed_origins)
+        )
+
+
+def load(config: str | None, flags: Mapping[str, Any]) -> Settings:
+    """The settings of `flags`, the environment and the TOML file `config`.
+
+    Raises ConfigurationError, with each wrong setting's name and what is right, never with its value.
+    """
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = config
+    file = os.environ.get(CONFIG_VARIABLE)
+    if file and not Path(file).is_file():
+        raise ConfigurationError(f"The configuration file {file} does not exist.")
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+    if unknown:
+        raise ConfigurationError(f"There is no setting {', '.join(unknown)}.")
+    try:
+        return Settings(**flags)
+    except ValidationError as problem:
+        raise ConfigurationError("\n".join(_sentence(error) for error in problem.errors())) from None
+    except ValueError as problem:
+        raise ConfigurationError(f"The configuration file {file} is not TOML: {problem}.") from None
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    if error["type"] == "extra_forbidden":
+        return f"There is no setting {name}."
+    said = error["msg"].removeprefix("Value error, ")
+    names = f"--{name.replace('_', '-')}, {ENVIRONMENT_PREFIX}{name.upper()}"
+    return f"{name} ({names}): {said[0].lower()}{said[1:]}."
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, to hand them to worker processes."""
+    variables = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        variables[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = ",".join(text) if isinstance(text, list) else str(text)
+    return variables
