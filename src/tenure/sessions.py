@@ -5,7 +5,6 @@ Both drive the same flows, one with blocking calls, one with `await`. They diffe
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import os
 import threading
@@ -15,9 +14,9 @@ from typing import Any, Self, TypeVar
 
 from tenure import flows, upkeep
 from tenure.access import Claims, check_application_claims
-from tenure.errors import TenureError
-from tenure.events import Event, Hook, tell
-from tenure.flows import FIRST_PARTY, Ask, Flow
+from tenure.drivers import adrive, drive
+from tenure.events import Hook
+from tenure.flows import FIRST_PARTY, Flow
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
 from tenure.policy import Policy
 from tenure.stores import open_store
@@ -26,24 +25,6 @@ from tenure.stores.protocol import ListSubject, Session, Store
 T = TypeVar("T")
 
 _log = logging.getLogger("tenure")
-
-
-def drive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
-    """Drive a flow to its result, with blocking calls."""
-    answer: Any = None
-    while True:
-        try:
-            effect = flow.send(answer)
-        except StopIteration as finished:
-            result: T = finished.value
-            return result
-        answer = None
-        if isinstance(effect, Event):
-            tell(effect, hook)
-        elif isinstance(effect, Ask):
-            answer = effect.function(*effect.arguments)
-        else:
-            answer = store.run(effect)
 
 
 class _Deployment:
@@ -173,7 +154,7 @@ class Tenure(_Deployment):
         while not self._stopped.wait(self._poll):
             try:
                 self.run(self._upkeep())
-            except TenureError as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever it was, the next round may go better
                 _log.warning("upkeep will be tried again: %s", problem)
 
     def close(self) -> None:
@@ -244,37 +225,21 @@ class AsyncTenure(_Deployment):
         """Drive a flow to its result."""
         if self._watcher is None:
             await self.start()
-        return await self._drive(flow)
-
-    async def _drive(self, flow: Flow[T]) -> T:
-        answer: Any = None
-        while True:
-            try:
-                effect = flow.send(answer)
-            except StopIteration as finished:
-                result: T = finished.value
-                return result
-            answer = None
-            if isinstance(effect, Event):
-                tell(effect, self._hook)
-            elif isinstance(effect, Ask):
-                answer = await _asked(effect)
-            else:
-                answer = await self.store.arun(effect)
+        return await adrive(flow, self.store, self._hook)
 
     async def start(self) -> None:
         """Load the signing keys and begin to follow the store. The first use does so by itself."""
         async with self._starting:
             if self._watcher is None:
-                await self._drive(self._upkeep())
+                await adrive(self._upkeep(), self.store, self._hook)
                 self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._poll)
             try:
-                await self._drive(self._upkeep())
-            except TenureError as problem:
+                await adrive(self._upkeep(), self.store, self._hook)
+            except Exception as problem:  # noqa: BLE001 - whatever it was, the next round may go better
                 _log.warning("upkeep will be tried again: %s", problem)
 
     async def close(self) -> None:
@@ -291,10 +256,3 @@ class AsyncTenure(_Deployment):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-async def _asked(question: Ask) -> Any:
-    if question.slow and not inspect.iscoroutinefunction(question.function):
-        return await asyncio.to_thread(question.function, *question.arguments)
-    answer = question.function(*question.arguments)
-    return await answer if inspect.isawaitable(answer) else answer

@@ -34,12 +34,14 @@ def application(auth: AsyncTenure, service: Service, *, lifespan: Lifespan | Non
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key"],
     )
-    return Starlette(
+    starlette = Starlette(
         routes=[Route(path, _Resource(auth, service, endpoints)) for path, endpoints in ROUTES.items()],
         middleware=[cors] if origins else [],
         exception_handlers={HTTPException: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
+    starlette.router.redirect_slashes = False  # a redirected login would send its password twice
+    return starlette
 
 
 class _Resource:

@@ -11,7 +11,7 @@ import time
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 
 SIGN_INS_AN_ACCOUNT = parse("20 per 5 minutes")
 SIGN_INS_AN_ADDRESS = parse("300 per 5 minutes")
@@ -22,7 +22,7 @@ class RateLimits:
     """Counts in memory."""
 
     def __init__(self) -> None:
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def sign_in(self, account: str, address: str) -> int | None:
         """Count an attempt. Answers the seconds until the next may be made, or None for go ahead."""

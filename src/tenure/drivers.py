@@ -1,0 +1,65 @@
+"""The two drivers of flows: one with blocking calls, one with `await`. All that they do is what a flow yields."""
+
+import asyncio
+import inspect
+from typing import Any, TypeVar
+
+from tenure.events import Event, Hook, tell
+from tenure.flows import Ask, Effect, Flow
+from tenure.stores.protocol import Store
+
+T = TypeVar("T")
+
+
+def drive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
+    """Drive a flow to its result, with blocking calls. What goes wrong outside is raised inside the flow."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                answer = _performed(effect, store, hook)
+            except Exception as problem:  # noqa: BLE001 - it is the flow's to handle, or to let through
+                effect = flow.throw(problem)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+
+
+def _performed(effect: Effect, store: Store, hook: Hook | None) -> Any:
+    if isinstance(effect, Event):
+        tell(effect, hook)
+        return None
+    if isinstance(effect, Ask):
+        return effect.function(*effect.arguments)
+    return store.run(effect)
+
+
+async def adrive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
+    """Drive a flow to its result, with `await`. What goes wrong outside is raised inside the flow."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                if isinstance(effect, Event):
+                    tell(effect, hook)
+                    answer = None
+                elif isinstance(effect, Ask):
+                    answer = await _asked(effect)
+                else:
+                    answer = await store.arun(effect)
+            except Exception as problem:  # noqa: BLE001 - it is the flow's to handle, or to let through
+                effect = flow.throw(problem)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+
+
+async def _asked(question: Ask) -> Any:
+    if question.slow and not inspect.iscoroutinefunction(question.function):
+        return await asyncio.to_thread(question.function, *question.arguments)
+    answer = question.function(*question.arguments)
+    return await answer if inspect.isawaitable(answer) else answer
