@@ -122,6 +122,11 @@ def unwrap(record: str, wrapping_keys: Sequence[bytes]) -> SigningKey | None:
     return None
 
 
+def algorithm_of(record: str) -> str:
+    """The algorithm of a record's key, which needs no secret to be read."""
+    return str(json.loads(record)["alg"])
+
+
 def _bound(described: Mapping[str, Any]) -> bytes:
     return json.dumps(described, sort_keys=True).encode()
 

@@ -7,7 +7,7 @@ a request.
 from tenure.errors import ConfigurationError
 from tenure.flows import Flow, call
 from tenure.issuer import Issuer
-from tenure.keys import KeyRing, SigningKey, generate_signing_key, unwrap, wrap
+from tenure.keys import KeyRing, SigningKey, algorithm_of, generate_signing_key, unwrap, wrap
 from tenure.stores.protocol import DeleteRecord, ListRecords, Purge, PutRecord, RevokedSince
 
 _KIND = "signing_key"
@@ -41,7 +41,7 @@ def keep_ring(issuer: Issuer) -> Flow[None]:
     if signs_from is None and not dropped:
         return
     if signs_from is not None:
-        yield from _add_key(issuer, records, signs_from)
+        yield from _add_key(issuer, records, issuer.algorithm, signs_from)
     for name, key in _unwrapped(issuer, records).items():
         if key.kid in dropped:
             yield from call(DeleteRecord(_KIND, name))
@@ -49,20 +49,24 @@ def keep_ring(issuer: Issuer) -> Flow[None]:
 
 
 def rotate_ring(issuer: Issuer, *, at_once: bool = False) -> Flow[SigningKey]:
-    """Make a new signing key. It signs after it has been published long enough, or, `at_once`, from now on, with all
-    others dropped: for a key that leaked. Then access tokens of the old ones are refused, and get refreshed."""
+    """Make a new signing key, of the newest one's algorithm.
+
+    It signs after it has been published long enough, or, `at_once`, from now on, with all others dropped: for a key
+    that leaked. Then access tokens of the old ones are refused, and get refreshed.
+    """
     records = yield from call(ListRecords(_KIND))
     signs_from = issuer.now() + (0 if at_once else issuer.policy.signing_key_prepublish)
-    made = yield from _add_key(issuer, records, signs_from)
+    algorithm = algorithm_of(records[-1][1]) if records else issuer.algorithm
+    made = yield from _add_key(issuer, records, algorithm, signs_from)
     if at_once:
         for name, _ in records:
             yield from call(DeleteRecord(_KIND, name))
     return made
 
 
-def _add_key(issuer: Issuer, records: Records, signs_from: float) -> Flow[SigningKey]:
+def _add_key(issuer: Issuer, records: Records, algorithm: str, signs_from: float) -> Flow[SigningKey]:
     """Put a new key under the next number: where two instances do so at once, one of them finds it taken."""
-    key = generate_signing_key(issuer.algorithm, issuer.now(), signs_from)
+    key = generate_signing_key(algorithm, issuer.now(), signs_from)
     number = int(records[-1][0]) + 1 if records else 1
     yield from call(PutRecord(_KIND, f"{number:09d}", wrap(key, issuer.keys.wrap, issuer.random)))
     return key

@@ -99,10 +99,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags before the environment before the file that TENURE_CONFIG names."""
-        file = os.environ.get(CONFIG_VARIABLE)
-        sources = (init_settings, env_settings)
-        return (*sources, TomlConfigSettingsSource(settings_cls, Path(file))) if file else sources
+        """Flags before the environment before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @model_validator(mode="after")
     def _default_issuer(self) -> Self:
@@ -137,21 +135,23 @@ class Settings(BaseSettings):
 
 
 def load(config: str | None, flags: Mapping[str, Any]) -> Settings:
-    """The settings of `flags`, the environment and the TOML file `config`.
+    """The settings of `flags`, the environment and the TOML file `config` (by default, the one TENURE_CONFIG names).
 
     Raises ConfigurationError, with each wrong setting's name and what is right, never with its value.
     """
-    if config is not None:
-        os.environ[CONFIG_VARIABLE] = config
-    file = os.environ.get(CONFIG_VARIABLE)
+    file = config or os.environ.get(CONFIG_VARIABLE)
     if file and not Path(file).is_file():
         raise ConfigurationError(f"The configuration file {file} does not exist.")
     known = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
     if unknown:
         raise ConfigurationError(f"There is no setting {', '.join(unknown)}.")
+
+    class Located(Settings):
+        model_config = SettingsConfigDict(toml_file=file or None)
+
     try:
-        return Settings(**flags)
+        return Located(**flags)
     except ValidationError as problem:
         raise ConfigurationError("\n".join(_sentence(error) for error in problem.errors())) from None
     except ValueError as problem:

@@ -1,0 +1,190 @@
+"""Settings: flags before environment before file, and what is wrong is named before anything starts."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tenure import ConfigurationError
+from tenure.cli.commands import tenure as command
+from tenure.server.app import build
+from tenure.server.secret import root_secret
+from tenure.server.settings import Settings, load, to_environment
+from tests.service.process import service, tenure
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_flags_go_before_the_environment_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tenure.toml"
+    file.write_text(
+        'access_ttl = "5m"\nidle_ttl = 3600\nleeway = "10s"\ntrusted_proxies = ["10.0.0.1", "10.1.0.0/16"]\n'
+    )
+    monkeypatch.setenv("TENURE_IDLE_TTL", "2h")
+    monkeypatch.setenv("TENURE_LEEWAY", "20")
+    settings = load(str(file), {"leeway": "5"})
+    assert (settings.access_ttl, settings.idle_ttl, settings.leeway) == (300, 7200, 5)
+    assert settings.trusted_proxies == ["10.0.0.1", "10.1.0.0/16"]
+    monkeypatch.setenv("TENURE_CONFIG", str(file))
+    assert load(None, {}).access_ttl == 300
+
+
+def test_every_setting_is_a_flag_a_variable_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    help_ = CliRunner().invoke(command, ["serve", "--help"], terminal_width=400).output
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in help_
+        assert f"TENURE_{name.upper()}" in help_
+
+
+def test_settings_reach_the_workers_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(None, {"secret": "s" * 32, "access_ttl": "90s", "max_sessions": "3", "cookies": False,
+                           "allowed_origins": "https://a.example,https://b.example", "workers": "2"})  # fmt: skip
+    for name, value in to_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load(None, {}).model_dump() == settings.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("14d", 14 * 86400), (" 10 m ", 600)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert load(None, {"idle_ttl": text, "absolute_ttl": "90d", "access_ttl": "1"}).idle_ttl == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("access_ttl", "soon", "number of seconds, or with a unit like 90s, 10m, 12h, 14d"),
+        ("port", "70000", "less than or equal to 65535"),
+        ("port", "x", "valid integer"),
+        ("workers", "0", "greater than or equal to 1"),
+        ("algorithm", "none", "'ES256', 'Ed25519', 'RS256' or 'HS256'"),
+        ("rollback", "hope", "'proof' or 'tag'"),
+        ("max_sessions", "0", "greater than or equal to 1"),
+        ("cookies", "perhaps", "valid boolean"),
+        ("cookie_prefix", "a;b", "match pattern"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_right(name: str, value: str, right: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(None, {name: value})
+    assert str(refused.value).startswith(f"{name} (--{name.replace('_', '-')}, TENURE_{name.upper()}): ")
+    assert right in str(refused.value)
+
+
+def test_a_wrong_secret_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        build(load(None, {"secret": "hunter2", "store": "memory://"}))
+    assert "at least 32" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in repr(load(None, {"secret": "hunter2", "secret_fallbacks": "hunter2"}))
+
+
+def test_unknown_settings_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tenure.toml"
+    file.write_text("acess_ttl = 5\n")
+    with pytest.raises(ConfigurationError, match="There is no setting acess_ttl"):
+        load(str(file), {})
+    file.write_text("access_ttl = = 5\n")
+    with pytest.raises(ConfigurationError, match="is not TOML"):
+        load(str(file), {})
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        load(str(tmp_path / "nothing.toml"), {})
+    monkeypatch.setenv("TENURE_ACESS_TTL", "5")
+    with pytest.raises(ConfigurationError, match="There is no setting TENURE_ACESS_TTL"):
+        load(None, {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"host": "0.0.0.0"}, "host is 0.0.0.0, so that others can reach this service, but the issuer is plain http"),
+        ({"issuer": "http://app.example.com"}, "Cookies need https"),
+        ({"access_ttl": "15d"}, "access_ttl must be shorter than idle_ttl"),
+        ({"store": "mysql://x"}, "The store is a URL"),
+        ({"store": "sqlite:///no/such/folder/x.db"}, "can't be made"),
+        ({"store": "sqlite:///no/such/folder/x.db", "secret": "s" * 32}, "does not exist"),
+        ({"store": "memory://", "workers": "2"}, "need a secret that they share"),
+        ({"authenticator": "no.such:thing"}, "authenticator is MODULE:NAME"),
+        ({"authenticator": "json:dumps"}, "has no method authenticate"),
+        ({"authenticator": ""}, "authenticator is MODULE:NAME"),
+    ],
+)
+def test_what_cannot_work_stops_the_start(flags: dict[str, str], sentence: str) -> None:
+    arguments = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", value)]
+    result = CliRunner().invoke(command, ["serve", *arguments])
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_cookies_may_be_switched_off_or_https_named_to_listen_anywhere() -> None:
+    assert load(None, {"host": "0.0.0.0", "cookies": False}).cookie_transport() is None
+    behind_proxy = load(None, {"host": "0.0.0.0", "issuer": "https://app.example.com/"}).cookie_transport()
+    assert behind_proxy is not None
+    assert (behind_proxy.name, behind_proxy.origin) == ("__Secure-tenure-refresh", "https://app.example.com")
+    here = load(None, {"host": "::1", "port": "8080", "cookie_prefix": "app"}).cookie_transport()
+    assert here is not None
+    assert (here.name, here.origin) == ("app-refresh", "http://[::1]:8080")
+    assert "Secure" not in here.set("x", 1)[1]
+
+
+def test_a_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    settings = load(None, {})
+    secret = root_secret(settings)
+    file = tmp_path / "tenure.db.secret"
+    assert len(secret) == 43
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert root_secret(settings) == secret
+    file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="can be read by others"):
+        root_secret(settings)
+    assert root_secret(load(None, {"secret": "s" * 32})) == "s" * 32
+
+
+def test_a_service_keeps_its_sessions_over_a_restart(tmp_path: Path) -> None:
+    import httpx2
+
+    assert tenure(tmp_path, "users", "add", "ada", "--password-stdin", stdin="correct horse\n").returncode == 0
+    login = {"username": "ada", "password": "correct horse"}
+    with service(tmp_path, "--log-level", "debug") as url:
+        pair = httpx2.post(f"{url}/auth/login", json=login).json()
+    assert "logged_in session_id=" in (tmp_path / "service.log").read_text()
+    with service(tmp_path, "--workers", "2") as url:
+        answer = httpx2.post(f"{url}/auth/refresh", json={"refresh_token": pair["refresh_token"]})
+        assert answer.status_code == 200
+        # Another process ends the session; each worker hears of it within a second, with no request having to wait.
+        ended = tenure(tmp_path, "sessions", "revoke", pair["session_id"])
+        assert ended.stdout == "1 sessions were ended.\n"
+        import time
+
+        for _ in range(100):
+            headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            answers = {httpx2.get(f"{url}/auth/me", headers=headers).status_code for _ in range(8)}
+            if answers == {401}:
+                break
+            time.sleep(0.05)
+        assert answers == {401}
+
+
+def test_a_proxys_word_on_the_address_is_believed_only_where_it_is_trusted(tmp_path: Path) -> None:
+    import httpx2
+
+    tenure(tmp_path, "users", "add", "ada", "--password-stdin", stdin="correct horse\n")
+
+    def limited(url: str) -> bool:
+        """Whether the hundred refused refreshes of one address count against another one behind the same proxy."""
+        with httpx2.Client(base_url=url) as http:
+            for _ in range(100):
+                http.post("/auth/refresh", json={"refresh_token": "x"}, headers={"X-Forwarded-For": "192.0.2.1"})
+            other = http.post("/auth/refresh", json={"refresh_token": "x"}, headers={"X-Forwarded-For": "192.0.2.2"})
+            return other.status_code == 429
+
+    with service(tmp_path) as url:
+        assert limited(url)
+    with service(tmp_path, "--trusted-proxies", "127.0.0.0/8") as url:
+        assert not limited(url)
