@@ -121,14 +121,15 @@ def _operation(
     if parameters:
         operation["parameters"] = parameters
     if security:
-        operation["security"] = [{scheme: []} for scheme in security]
+        # A client may also name itself in the form, which needs no header: that is what the empty alternative says.
+        operation["security"] = [{scheme: []} for scheme in security] + ([{}] if "client" in security else [])
     return operation
 
 
 _SESSION_ID = _parameter("id", "path", {"type": "string"})
 _SUBJECT = _parameter("subject", "query", _text(255))
 _OTHERS = _parameter("others", "query", {"enum": ["true", "false"]}, required=False)
-_CLIENT: dict[str, Schema] = {"client_id": _text(100), "client_secret": {"type": "string"}}
+_CLIENT: dict[str, Schema] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
 _OWN_TOKEN = _object([], refresh_token=_TOKEN)
 _ACCESS, _API_KEY = ["access_token"], ["api_key"]
 
