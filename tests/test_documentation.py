@@ -1,0 +1,73 @@
+"""Every snippet of the documentation is run as a reader would run it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service.process import environment, free_port
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+
+
+def snippets(language: str) -> list[str]:
+    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    assert set(re.findall(r"^```(\w+)", text, re.M)) <= {"python", "sh"}, "a snippet that no test runs"
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def test_the_python_runs(tmp_path: Path) -> None:
+    outputs = []
+    for number, snippet in enumerate(snippets("python")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", snippet],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout)
+    assert re.fullmatch(r"user-42 \['editor'\] [0-9a-f]{32}\n\['Firefox on Linux'\]\nrevoked\n", outputs[0]), outputs[0]
+    assert re.fullmatch(r"logged_in \w+\nrefreshed \w+\n\['admin'\]\n", outputs[1]), outputs[1]
+    assert "not a JWT" in outputs[2] or "names no key" in outputs[2]
+
+
+def test_the_shell_commands_run(tmp_path: Path) -> None:
+    """One after the other in one shell, on a free port, once the server that they start is ready."""
+    port = free_port()
+    commands = [snippet for snippet in snippets("sh") if not snippet.startswith("make ")]
+    ready = 'for i in $(seq 100); do curl -sf "http://127.0.0.1:8000/readyz" > /dev/null && break; sleep 0.1; done\n'
+    script = "set -eu\ntrap 'kill $(jobs -p)' EXIT\n" + ready.join(commands)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script.replace("8000", str(port))],
+        cwd=tmp_path,
+        env={**environment(port=str(port)), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"sub":"ada"' in done.stdout
+    assert '"refresh_token":"tnr1_' in done.stdout
+    assert "1 sessions were ended." in done.stdout
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "mutants", "lock"])
+def test_the_make_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for path in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r"`((?:src|tests|requirements)/[\w/.]+)`", text):
+            assert (ROOT / path).exists(), f"{document.name}: {path}"
