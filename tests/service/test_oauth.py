@@ -209,8 +209,28 @@ def test_a_public_client_may_not_introspect(api: Api) -> None:
 
 def test_a_removed_client_is_no_client(api: Api) -> None:
     pair = api.admin_session(client_id="public")
+    api.clock.advance(1)
     assert api.run(api.auth.run(remove_client("public")))
     refused(token(api, pair["refresh_token"], client_id="public"), 401, "invalid_client")
+
+
+def test_a_client_is_asked_of_the_store_once_a_second(api: Api) -> None:
+    from tenure.stores.protocol import GetRecord
+
+    def lookups() -> int:
+        return sum(isinstance(call, GetRecord) and call.kind == "client" for call in api.store.asked)
+
+    refresh_token = api.admin_session(client_id="public")["refresh_token"]
+    before = lookups()
+    for _ in range(3):
+        refresh_token = token(api, refresh_token, client_id="public").json()["refresh_token"]
+    assert lookups() == before + 1
+    assert api.run(api.auth.run(remove_client("public")))
+    refresh_token = token(api, refresh_token, client_id="public").json()["refresh_token"]
+    api.clock.advance(1)
+    refused(token(api, refresh_token, client_id="public"), 401, "invalid_client")
+    api.clock.advance(-1)
+    refused(token(api, refresh_token, client_id="public"), 401, "invalid_client")
 
 
 def test_only_a_hash_of_a_secret_is_kept(api: Api) -> None:

@@ -15,6 +15,7 @@ from tenure.http.messages import (
     Request,
     Response,
     TooManyRequests,
+    bearer,
     json_object,
     json_response,
     no_content,
@@ -22,7 +23,7 @@ from tenure.http.messages import (
     query,
     text,
 )
-from tenure.http.service import Service, bearer, caller, token_answer
+from tenure.http.service import Service, caller, token_answer
 from tenure.issuer import TokenPair
 from tenure.stores.protocol import Get, ListSubject, Session
 

@@ -16,11 +16,11 @@ from urllib.parse import unquote_plus
 
 from tenure.errors import ConfigurationError, InvalidClient, InvalidRequest
 from tenure.flows import FIRST_PARTY, Flow, call
-from tenure.http.messages import Request
-from tenure.http.service import bearer
+from tenure.http.messages import Request, bearer
 from tenure.stores.protocol import DeleteRecord, GetRecord, ListRecords, PutRecord
 
 SECRET_BYTES = 32
+KNOWN_SECONDS = 1.0
 API_KEY_PREFIX = "tnk1_"
 _CLIENT, _API_KEY = "client", "api_key"
 _NAME = re.compile(r"[A-Za-z0-9._~-]{1,100}")
@@ -68,7 +68,30 @@ def find_client(client_id: str) -> Flow[Client | None]:
     return None if body is None else Client(client_id, json.loads(body)["secret_hash"])
 
 
-def authenticate_client(request: Request, parameters: Mapping[str, str]) -> Flow[Client]:
+class KnownClients:
+    """Clients that were found lately. Who refreshes is the same few again and again: each is asked of the store once a
+    second at the most, so that a refresh need not wait for two answers. A removed client is refused within a second.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[Client, float]] = {}
+
+    def find(self, client_id: str, now: float) -> Flow[Client | None]:
+        """The client of this id; `now` is in seconds, UTC."""
+        known = self._found.get(client_id)
+        if known is not None and 0 <= now - known[1] < KNOWN_SECONDS:
+            return known[0]
+        client = yield from find_client(client_id)
+        if client is None:
+            self._found.pop(client_id, None)
+        else:
+            self._found[client_id] = client, now
+        return client
+
+
+def authenticate_client(
+    known: KnownClients, request: Request, parameters: Mapping[str, str], now: float
+) -> Flow[Client]:
     """The client that makes this request, by client_secret_basic, client_secret_post or none (RFC 6749 section 2.3).
 
     Raises InvalidClient, and InvalidRequest where a request uses two ways at once.
@@ -79,7 +102,9 @@ def authenticate_client(request: Request, parameters: Mapping[str, str]) -> Flow
     client_id, secret = basic or (parameters.get("client_id", ""), parameters.get("client_secret"))
     if parameters.get("client_id", client_id) != client_id:
         raise InvalidRequest("The client names itself twice, and differently.")
-    client = (yield from find_client(client_id)) if _NAME.fullmatch(client_id) else None
+    client = None
+    if _NAME.fullmatch(client_id):
+        client = yield from known.find(client_id, now)
     if client is None or not _proves(client, secret):
         raise InvalidClient
     return client

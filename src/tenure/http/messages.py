@@ -16,6 +16,8 @@ MAX_BODY_BYTES = 64 * 1024
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -92,13 +94,20 @@ def json_response(
     content: Any, status: int = 200, headers: Sequence[tuple[str, str]] = (), *, cache: str = "no-store"
 ) -> Response:
     """An answer in JSON, which nobody may keep unless `cache` says so: it may hold a token, or tell of a session."""
-    body = json.dumps(content, separators=(",", ":")).encode()
-    return Response(status, [("content-type", JSON_TYPE), ("cache-control", cache), *headers], body)
+    return Response(
+        status, [("content-type", JSON_TYPE), ("cache-control", cache), *headers], _encode(content).encode()
+    )
 
 
 def no_content(headers: Sequence[tuple[str, str]] = ()) -> Response:
     """Done, and nothing to say."""
     return Response(204, [("cache-control", "no-store"), *headers])
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header (RFC 6750 section 2.1), or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
 def json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
@@ -139,8 +148,10 @@ def text(values: Mapping[str, Any], name: str, *, longest: int, shortest: int = 
     value = values.get(name)
     if not isinstance(value, str) or not shortest <= len(value) <= longest:
         raise InvalidRequest(f"{name} is needed: text of {shortest} to {longest} characters.")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidRequest(f"{name} is not well-formed text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+        raise InvalidRequest(f"{name} is not well-formed text.") from None
     return value
 
 

@@ -18,8 +18,8 @@ from tenure.errors import (
 from tenure.flows import Flow, call
 from tenure.http.auth import MAX_TOKEN_CHARS, throttled_refresh
 from tenure.http.clients import API_KEY_PREFIX, Client, authenticate_api_key, authenticate_client
-from tenure.http.messages import Request, Response, form, json_response, text
-from tenure.http.service import Service, bearer, token_answer
+from tenure.http.messages import Request, Response, bearer, form, json_response, text
+from tenure.http.service import Service, token_answer
 from tenure.stores.protocol import Get
 from tenure.tokens import PREFIX
 
@@ -29,7 +29,7 @@ MAX_ACCESS_TOKEN_CHARS = 8192
 def token(service: Service, request: Request) -> Flow[Response]:
     """POST /oauth/token"""
     parameters = form(request)
-    client = yield from authenticate_client(request, parameters)
+    client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
     if text(parameters, "grant_type", longest=100) != "refresh_token":
         raise UnsupportedGrantType
     refresh_token = text(parameters, "refresh_token", longest=MAX_TOKEN_CHARS)
@@ -41,7 +41,7 @@ def token(service: Service, request: Request) -> Flow[Response]:
 def revoke(service: Service, request: Request) -> Flow[Response]:
     """POST /oauth/revoke: either token ends the session (RFC 7009 section 2.1). An invalid one is no error."""
     parameters = form(request)
-    client = yield from authenticate_client(request, parameters)
+    client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
     presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
     ended = {"reason": "revoked_by_client", "by": client.id}
     try:
@@ -60,18 +60,18 @@ def revoke(service: Service, request: Request) -> Flow[Response]:
 def introspect(service: Service, request: Request) -> Flow[Response]:
     """POST /oauth/introspect: for confidential clients and API keys, as everybody else could probe for tokens."""
     parameters = form(request)
-    client = yield from _introspector(request, parameters)
+    client = yield from _introspector(service, request, parameters)
     presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
     inspect = _inspect_refresh_token if presented.startswith(PREFIX) else _inspect_access_token
     return json_response((yield from inspect(service, presented, client)))
 
 
-def _introspector(request: Request, parameters: Mapping[str, str]) -> Flow[Client | None]:
+def _introspector(service: Service, request: Request, parameters: Mapping[str, str]) -> Flow[Client | None]:
     """The client that asks, or None for the holder of an API key, who may ask about all."""
     if (bearer(request) or "").startswith(API_KEY_PREFIX):
         yield from authenticate_api_key(request)
         return None
-    client = yield from authenticate_client(request, parameters)
+    client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
     if client.public:
         raise InvalidClient("Only confidential clients and API keys may introspect.")
     return client

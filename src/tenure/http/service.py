@@ -4,7 +4,7 @@ A `Service` is a value of parts; nothing in it is found out per request.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tenure.access import Claims
@@ -16,8 +16,9 @@ from tenure.errors import (
     TenureError,
 )
 from tenure.flows import Flow
+from tenure.http.clients import KnownClients
 from tenure.http.cookies import CookieTransport, ForeignOrigin
-from tenure.http.messages import Request, RequestError, Response, json_response
+from tenure.http.messages import Request, RequestError, Response, bearer, json_response
 from tenure.issuer import Issuer, TokenPair
 
 
@@ -57,6 +58,7 @@ class Service:
     authenticator: Authenticator
     throttle: Throttle
     cookies: CookieTransport | None
+    clients: KnownClients = field(default_factory=KnownClients)
 
 
 Endpoint = Callable[[Service, Request], Response | Flow[Response]]
@@ -107,12 +109,6 @@ class NoAccessToken(InvalidAccessToken):
     """The request carries no access token (RFC 6750 section 3.1: then no error code is in the challenge)."""
 
     message = "An access token is needed: Authorization: Bearer …"
-
-
-def bearer(request: Request) -> str | None:
-    """The token of the Authorization header (RFC 6750 section 2.1), or None."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
 def caller(service: Service, request: Request) -> Claims:

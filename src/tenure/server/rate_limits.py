@@ -5,6 +5,7 @@ often. Every attempt to sign in counts before it is made, so that a flood in par
 count is forgotten when its owner comes in. Refreshes count only when they were refused.
 """
 
+import functools
 import ipaddress
 import math
 import time
@@ -50,6 +51,7 @@ class RateLimits:
         return max(1, math.ceil(self._limiter.get_window_stats(limit, *names).reset_time - time.time()))
 
 
+@functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What counts as one caller: an IPv4 address, or the /64 that one IPv6 subscriber has (RFC 6177)."""
     try:
