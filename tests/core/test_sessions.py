@@ -176,24 +176,42 @@ def test_a_retry_does_not_renew_the_idle_lifetime(auth: Tenure, clock: Clock) ->
     assert auth.refresh(pair.refresh_token, attempt=KEY).refresh_expires_in == 13 * DAY
 
 
+class CountingStore(MemoryStore):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Call[Any]] = []
+
+    def run(self, call: Call[Any]) -> Any:
+        self.asked.append(call)
+        return super().run(call)
+
+
+def test_verifying_asks_no_store(make: Callable[..., Tenure]) -> None:
+    store = CountingStore()
+    auth = make(store=store)
+    token = auth.login("user-42").access_token
+    store.asked.clear()
+    for _ in range(3):
+        auth.verify(token)
+        with pytest.raises(InvalidAccessToken):
+            auth.verify(token[:-3])
+    assert store.asked == []
+
+
 def test_a_forged_token_asks_no_store(make: Callable[..., Tenure], events: list[Event]) -> None:
-    asked: list[Call[Any]] = []
-
-    class CountingStore(MemoryStore):
-        def run(self, call: Call[Any]) -> Any:
-            asked.append(call)
-            return super().run(call)
-
-    auth = make(store=CountingStore())
+    store = CountingStore()
+    auth = make(store=store)
     genuine = auth.login("user-42").refresh_token
     stranger = make(store="memory://", secret="another-secret-of-at-least-32-bytes").login("x").refresh_token
-    del asked[:]
+    store.asked.clear()
     for text in ["", "tnr1_", genuine[:-1], genuine[:-1] + ("A" if genuine[-1] != "A" else "B"), stranger, "ü" * 117]:
         with pytest.raises(ForgedToken):
             auth.refresh(text)
         with pytest.raises(ForgedToken):
             auth.run(look_up(auth.issuer, text))
-    assert asked == []
+    assert store.asked == []
     assert set(kinds(events[2:])) == {"forged_token_refused"}
 
 
