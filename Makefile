@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
+
 .PHONY: demo test lint bench mutants lock clean
 
 demo: $(VENV)/.server  ## set up what the service needs, then play the story
@@ -27,11 +29,8 @@ mutants: $(VENV)/.dev  ## mutation testing of the core
 
 lock:  ## renew the locked dependencies
 	$(PYTHON) -m venv $(VENV) && $(PIP) uv
-	for set in dev server; do \
-	    group=$$([ $$set = dev ] && echo dev || echo build); \
-	    $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate \
-	        --extra server --group $$group pyproject.toml --output-file requirements/$$set.lock || exit 1; \
-	done
+	$(LOCK) --all-extras --group dev pyproject.toml --output-file requirements/dev.lock
+	$(LOCK) --extra server --group build pyproject.toml --output-file requirements/server.lock
 
 clean:
 	rm -rf $(VENV) mutants tests/node/node_modules

@@ -1,0 +1,159 @@
+"""A service on a port of this process: real HTTP, a real SQLite file, a clock and faults under the test's control."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+
+from tenure import AsyncTenure, Event, InvalidAccessToken, Policy
+from tenure.http.asgi import application
+from tenure.http.cookies import CookieTransport
+from tenure.http.service import Service
+from tenure.server.accounts import Accounts
+from tenure.server.rate_limits import RateLimits
+from tests.conftest import SECRET, Clock
+from tests.service.conftest import FAST_HASHER
+
+PASSWORD = "correct horse battery"
+
+Asgi = Callable[..., Any]
+
+
+class Lost(Exception):
+    """Ends a connection in the middle of an answer."""
+
+
+async def lose(app: Asgi, scope: Any, receive: Any, send: Any) -> None:
+    """The server does all that it has to, and its answer is lost on the way."""
+
+    async def swallow(message: Any) -> None:
+        pass
+
+    await app(scope, receive, swallow)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+    await send({"type": "http.response.body", "body": b"{", "more_body": True})
+    raise Lost
+
+
+def late(seconds: float) -> Asgi:
+    """The answer comes, but only after a while."""
+
+    async def fault(app: Asgi, scope: Any, receive: Any, send: Any) -> None:
+        messages = []
+
+        async def keep(message: Any) -> None:
+            messages.append(message)
+
+        await app(scope, receive, keep)
+        await asyncio.sleep(seconds)
+        for message in messages:
+            await send(message)
+
+    return fault
+
+
+def instead(status: int, body: bytes = b"<html>oops</html>", **headers: str) -> Asgi:
+    """Something before the server answers, and the server hears nothing."""
+
+    async def fault(app: Asgi, scope: Any, receive: Any, send: Any) -> None:
+        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    return fault
+
+
+class Live:
+    """The service. `ada` has an account. `faults` are used up, one a refresh; `counts` are requests by path."""
+
+    def __init__(self, folder: Path, policy: Policy | None = None) -> None:
+        self.clock, self.events = Clock(), list[Event]()
+        self.faults, self.counts = list[Asgi](), Counter[str]()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.base = f"{self.url}/auth"
+        self.auth = AsyncTenure(
+            f"sqlite:///{folder}/live.db",
+            secret=SECRET,
+            issuer=self.url,
+            audience="api",
+            policy=policy or Policy(leeway=0),
+            clock=self.clock,
+            on_event=self.events.append,
+            poll=3600,
+        )
+        accounts = Accounts(self.auth.store, FAST_HASHER)
+        accounts.add("ada", PASSWORD)
+        self._app = application(self.auth, Service(self.auth.issuer, accounts, RateLimits(), CookieTransport(self.url)))
+        config = uvicorn.Config(
+            self._serve, host="127.0.0.1", port=self.port, log_level="critical", lifespan="off", interface="asgi3"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            self._thread.join(0.01)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        path = scope["path"]
+        self.counts[path] += 1
+        if path.startswith("/api"):
+            await self._api(scope, receive, send)
+        elif path in ("/auth/refresh", "/oauth/token") and self.faults:
+            await self.faults.pop(0)(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _api(self, scope: Any, receive: Any, send: Any) -> None:
+        """A protected resource that answers who called, and how many bytes came."""
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+        token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        headers = [(b"content-type", b"application/json")]
+        if scope["path"] == "/api/elsewhere":
+            headers.append((b"location", f"http://localhost:{self.port}/api/seen".encode()))
+            status, content = 302, {}
+        elif scope["path"] == "/api/seen":
+            status, content = 200, {"authorization": token}
+        else:
+            try:
+                claims = await self.auth.verify(token)
+                status, content = 200, {"sub": claims.subject, "sid": claims.session_id, "bytes": size}
+            except InvalidAccessToken as refused:
+                status, content = 401, {"error": str(refused)}
+                headers.append((b"www-authenticate", b'Bearer error="invalid_token"'))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(content).encode()})
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine in the service's own loop, and wait for it."""
+        httpx2.get(f"{self.url}/healthz")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    @property
+    def refreshes(self) -> int:
+        return self.counts["/auth/refresh"]
+
+    def expire(self) -> None:
+        """Let every access token expire."""
+        self.clock.advance(601)
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    def close(self) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
+        self.auth.store.close()
