@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,25 @@ def test_links_lead_somewhere() -> None:
         text = document.read_text()
         for path in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r"`((?:src|tests|requirements)/[\w/.]+)`", text):
             assert (ROOT / path).exists(), f"{document.name}: {path}"
+
+
+def test_the_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
+    """The schema, the browser module (which lies in js/), the marker of types."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path,
+        ROOT,
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        assert archive.read("tenure/http/tenure.js") == (ROOT / "js" / "tenure.js").read_bytes()
+    assert {"tenure/py.typed", "tenure/stores/sqlite_schema/0001_sessions.sql"} <= names

@@ -92,7 +92,8 @@ class Live:
             poll=3600,
         )
         accounts = Accounts(self.auth.store, FAST_HASHER)
-        accounts.add("ada", PASSWORD)
+        for name in ("ada", "bob"):
+            accounts.add(name, PASSWORD)
         self._app = application(self.auth, Service(self.auth.issuer, accounts, RateLimits(), CookieTransport(self.url)))
         config = uvicorn.Config(
             self._serve, host="127.0.0.1", port=self.port, log_level="critical", lifespan="off", interface="asgi3"
@@ -106,6 +107,9 @@ class Live:
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         self._loop = asyncio.get_running_loop()
         path = scope["path"]
+        if path.startswith("/control/"):
+            await self._control(path.removeprefix("/control/"), receive, send)
+            return
         self.counts[path] += 1
         if path.startswith("/api"):
             await self._api(scope, receive, send)
@@ -113,6 +117,26 @@ class Live:
             await self.faults.pop(0)(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _control(self, command: str, receive: Any, send: Any) -> None:
+        """For tests in Node.js: pages to load, and what others do by calling methods."""
+        name, _, argument = command.partition("/")
+        content, content_type = b"{}", "application/json"
+        match name:
+            case "page":
+                module = "globalThis.module = await import('/auth/tenure.js')"
+                content, content_type = f"<!doctype html><script type=module>{module}</script>".encode(), "text/html"
+            case "expire":
+                self.expire()
+            case "fault":
+                self.faults.append({"lose": lose, "late": late(0.5), "503": instead(503), "hang": late(60)}[argument])
+            case "counts":
+                content = json.dumps(self.counts).encode()
+            case "kinds":
+                content = json.dumps(self.kinds()).encode()
+            case "revoke":
+                await self.auth.revoke_all("ada")
+        await instead(200, content, content_type=content_type)(None, None, receive, send)
 
     async def _api(self, scope: Any, receive: Any, send: Any) -> None:
         """A protected resource that answers who called, and how many bytes came."""

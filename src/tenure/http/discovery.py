@@ -1,5 +1,8 @@
 """What the service says of itself: its metadata, its public keys, its health."""
 
+from functools import cache
+from importlib import resources
+
 from tenure.flows import Flow, call
 from tenure.http.messages import Request, Response, json_response
 from tenure.http.service import Service
@@ -29,6 +32,20 @@ def metadata(service: Service, _: Request) -> Response:
 def jwks(service: Service, _: Request) -> Response:
     """GET /.well-known/jwks.json (RFC 7517 section 5)"""
     return _public(service.issuer.ring.jwks())
+
+
+def browser_module(_service: Service, _: Request) -> Response:
+    """GET /auth/tenure.js: the module that pages import"""
+    return Response(
+        200,
+        [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=300")],
+        _module(),
+    )
+
+
+@cache
+def _module() -> bytes:
+    return (resources.files(__package__) / "tenure.js").read_bytes()
 
 
 def healthz(_service: Service, _: Request) -> Response:

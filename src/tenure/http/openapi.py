@@ -183,6 +183,14 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "End one of the caller's sessions", None, [401, 403, 404], parameters=[_SESSION_ID], security=_ACCESS
         )
     },
+    "/auth/tenure.js": {
+        "get": {
+            "summary": "The browser module",
+            "responses": {
+                "200": {"description": "Done.", "content": {"text/javascript": {"schema": {"type": "string"}}}}
+            },
+        }
+    },
     "/oauth/token": {
         "post": _operation(
             "RFC 6749 section 6: refresh",

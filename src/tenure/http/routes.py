@@ -10,6 +10,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/auth/me": {"GET": auth.me},
     "/auth/sessions": {"GET": auth.list_sessions, "DELETE": auth.end_sessions},
     "/auth/sessions/{id}": {"DELETE": auth.end_session},
+    "/auth/tenure.js": {"GET": discovery.browser_module},
     "/oauth/token": {"POST": oauth.token},
     "/oauth/revoke": {"POST": oauth.revoke},
     "/oauth/introspect": {"POST": oauth.introspect},

