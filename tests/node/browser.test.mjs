@@ -1,8 +1,8 @@
 // The browser module in a real Chromium, with several tabs and injected faults, against a real service at URL.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, before, beforeEach, test } from 'node:test'
-import chromium from '@sparticuz/chromium'
-import { chromium as playwright } from 'playwright-core'
+import { launch } from './chromium.mjs'
 
 const URL_ = process.env.URL
 const PASSWORD = 'correct horse battery'
@@ -12,9 +12,7 @@ const control = async (command) => (await fetch(`${URL_}/control/${command}`)).j
 const refreshes = async () => (await control('counts'))['/auth/refresh'] || 0
 
 before(async () => {
-  // As it is packed, it wants one process for everything, in which no tab can be closed.
-  const args = chromium.args.filter((arg) => !['--single-process', '--no-zygote'].includes(arg))
-  browser = await playwright.launch({ executablePath: await chromium.executablePath(), args, headless: true })
+  browser = await launch()
 })
 after(() => browser.close())
 beforeEach(async () => {
@@ -283,4 +281,15 @@ test('three tabs, short-lived access tokens, ten minutes of simulated use', asyn
   }
   const kinds = await control('kinds')
   assert.ok(!kinds.includes('reuse_detected') && !kinds.includes('forged_token_refused'))
+})
+
+test('the README does what it says', async () => {
+  const page = await tab()
+  const said = []
+  page.on('console', (message) => message.type() === 'log' && said.push(message.text()))
+  const snippet = readFileSync(new URL('../../js/README.md', import.meta.url), 'utf8').match(/```js\n(.*?)```/s)[1]
+  await page.addScriptTag({ type: 'module', content: `${snippet}\nglobalThis.done = true` })
+  await page.waitForFunction(() => globalThis.done)
+  assert.match(said[0], /^ada .*sub: ada/)
+  assert.equal(said[1], 'please sign in logged_out')
 })

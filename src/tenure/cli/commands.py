@@ -25,13 +25,17 @@ def serve(settings: Settings) -> None:
     """Run the service. Every setting is a flag, a variable TENURE_… or a line of a TOML file (--config)."""
     check(settings)  # whatever is wrong is said here, before a worker starts
     os.environ.update(to_environment(settings))
+    if settings.demo:
+        click.echo(f"See it happen: {settings.issuer}")
     uvicorn.run(
         "tenure.server.app:create",
         factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        log_level=settings.log_level,
+        # In a demo answers get lost on purpose, and pages listen for as long as they are open.
+        log_level="critical" if settings.demo else settings.log_level,
+        timeout_graceful_shutdown=1 if settings.demo else None,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
 from tenure.errors import ConfigurationError, TenureError
 from tenure.http.asgi import application
 from tenure.http.service import Authenticator, Service
+from tenure.origins import is_loopback
 from tenure.server.accounts import Accounts
+from tenure.server.demo_page import DemoChannel
 from tenure.server.logs import configure
 from tenure.server.rate_limits import RateLimits
 from tenure.server.secret import root_secret
@@ -38,7 +41,8 @@ def create() -> Starlette:
 def build(settings: Settings) -> Starlette:
     """The application as `settings` say. Raises ConfigurationError for what makes no sense."""
     cookies = settings.cookie_transport()
-    auth = AsyncTenure(**_arguments(settings))
+    demo = demo_channel(settings)
+    auth = AsyncTenure(**_arguments(settings), on_event=None if demo is None else demo.publish)
     service = Service(auth.issuer, _authenticator(settings, auth.store), RateLimits(), cookies)
 
     @asynccontextmanager
@@ -50,14 +54,33 @@ def build(settings: Settings) -> Starlette:
             with suppress(asyncio.CancelledError):
                 await sweeping
 
-    return application(auth, service, lifespan=lifespan)
+    app = application(auth, service, lifespan=lifespan)
+    if demo is not None:
+        demo.open_account(Accounts(auth.store))
+        demo.join(app, auth)
+    return app
 
 
 def check(settings: Settings) -> None:
     """Raise ConfigurationError for whatever would keep the application from working."""
     settings.cookie_transport()
+    demo_channel(settings)
     with Tenure(**_arguments(settings)) as auth:
         _authenticator(settings, auth.store)
+
+
+def demo_channel(settings: Settings) -> DemoChannel | None:
+    """What a demo adds, or None. Raises ConfigurationError where others than this machine could reach it."""
+    if not settings.demo:
+        return None
+    cookies = settings.cookie_transport()
+    if cookies is None or not is_loopback(settings.host) or not is_loopback(urlsplit(settings.issuer).hostname or ""):
+        raise ConfigurationError(
+            "demo shows what must stay secret: it needs cookies, and a host and an issuer that are this machine."
+        )
+    if settings.workers != 1 or settings.authenticator is not None:
+        raise ConfigurationError("demo needs one worker, and the embedded accounts.")
+    return DemoChannel(cookies)
 
 
 def _arguments(settings: Settings) -> dict[str, Any]:

@@ -22,11 +22,9 @@ from rich.console import Console
 from rich.text import Text
 
 from tenure.errors import TenureError
-from tenure.server.accounts import Accounts
-from tenure.stores import open_store
+from tenure.server.demo_page import ACCOUNT
 
 ACCESS_SECONDS = 15
-ACCOUNT = "demo"
 _START_SECONDS = 20.0
 _SECRETS = ("access_token", "refresh_token", "password")
 
@@ -102,10 +100,10 @@ def play(data: str | None, port: int | None, *, keep: bool) -> None:
     console = Console(highlight=False)
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="tenure-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    password = secrets.token_urlsafe(9)
     try:
-        with _service(folder, port or _free_port(), password) as (process, url):
-            console.print(f"tenure serves [bold]{url}[/], with its data in {folder}")
+        with _service(folder, port or _free_port()) as (process, url):
+            password = httpx2.get(f"{url}/auth/demo/account").json()["password"]
+            console.print(f"tenure serves [bold]{url}[/], with its data in {folder}", soft_wrap=True)
             console.print(f"user name [bold]{ACCOUNT}[/], password [bold]{password}[/]")
             with httpx2.Client(base_url=url) as http:
                 tell(Stage(http, console), password)
@@ -172,14 +170,12 @@ def _refresh(stage: Stage, token: str, *, attempt: str | None = None, lost: bool
 
 
 @contextlib.contextmanager
-def _service(folder: Path, port: int, password: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    store = open_store(f"sqlite:///{folder / 'tenure.db'}")
-    accounts = Accounts(store)
-    (accounts.change_password if ACCOUNT in accounts.names() else accounts.add)(ACCOUNT, password)
-    store.close()
+def _service(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     settings = {"STORE": f"sqlite:///{folder / 'tenure.db'}", "PORT": str(port), "ACCESS_TTL": str(ACCESS_SECONDS)}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TENURE_")}
-    environment |= {f"TENURE_{name}": value for name, value in settings.items()} | {"TENURE_LOG_LEVEL": "warning"}
+    # No leeway, so that a theft shows at the owner's next refresh, whenever that is; retries have attempt keys.
+    settings |= {"DEMO": "true", "LOG_LEVEL": "warning", "LEEWAY": "0"}
+    environment |= {f"TENURE_{name}": value for name, value in settings.items()}
     process = subprocess.Popen([sys.executable, "-m", "tenure", "serve"], env=environment)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -202,7 +198,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 def _stay(console: Console, process: subprocess.Popen[bytes], url: str, password: str) -> None:
     login = f'{{"username": "{ACCOUNT}", "password": "{password}"}}'
-    console.print("\nThe server goes on until Ctrl-C. Log in with:")
+    console.print(f"\nThe server goes on until Ctrl-C. Open {url} in a browser to see it happen there,")
+    console.print("or log in with:")
     console.print(f"curl -s {url}/auth/login -H 'content-type: application/json' -d '{login}'", soft_wrap=True)
     with contextlib.suppress(KeyboardInterrupt):
         process.wait()

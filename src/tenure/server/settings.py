@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     authenticator: str | None = Field(
         None, description="MODULE:NAME of an Authenticator, in place of the embedded accounts."
     )
+    demo: bool = Field(
+        False, description="Also serve the demo page at /, for this machine alone: it shows what must stay secret."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @classmethod
