@@ -212,6 +212,15 @@ test('a wall clock that jumps changes nothing', async () => {
   assert.equal(await refreshes(), before)
 })
 
+test('a tab in the background, after a sleep that its own clock has not noticed', async () => {
+  const page = await tab()
+  await login(page)
+  await (await tab()).bringToFront()
+  await control('expire') // performance.now() stands still
+  assert.equal(await call(page), 200)
+  assert.deepEqual((await heard(page)).at(-1), 'refreshed')
+})
+
 test('after the back-forward cache the page asks who it is', async () => {
   const page = await tab()
   await login(page)
