@@ -412,3 +412,38 @@ def test_a_storage_that_was_damaged_needs_a_fresh_login(live: Live, tmp_path: Pa
     assert kept is not None
     assert json.loads(path.read_text())["attempt"] is None
     assert io.StringIO(repr(session)).read().count(kept.refresh_token) == 0
+
+
+def test_faults_are_tried_again_with_await(live: Live, session: Session) -> None:
+    async def story() -> None:
+        live.expire()
+        live.faults += [lose, instead(503)]
+        first = await session.arenewed(session._access_token)
+        assert live.refreshes == 3
+        live.faults += [instead(503)] * 5
+        with pytest.raises(RefreshFailed):
+            await session.arenewed(first)
+        live.run(live.auth.revoke_all("ada"))
+        with pytest.raises(SignedOut):
+            await session.arenewed(first)
+
+    asyncio.run(story())
+    assert live.kinds()[1] == "refreshed"
+
+
+def test_a_confidential_client_at_a_standard_endpoint_revokes_at_log_out(live: Live) -> None:
+    import os
+
+    from tenure.client.endpoints import StandardEndpoints
+    from tenure.http.clients import add_client
+
+    secret = live.run(live.auth.run(add_client("app", os.urandom, public=False)))
+    tokens = live.run(live.auth.login("user-42", client_id="app"))
+    endpoints = StandardEndpoints(f"{live.url}/oauth/token", "app", secret, f"{live.url}/oauth/revoke")
+    assert secret not in repr(endpoints)
+    session = Session(endpoints=endpoints)
+    session.adopt(tokens.refresh_token, tokens.access_token)
+    session.renewed(tokens.access_token)
+    session.logout()
+    assert live.kinds()[-2:] == ["refreshed", "revoked"]
+    Session.standard(f"{live.url}/oauth/token", "app", secret).logout()  # nobody is logged in

@@ -1,33 +1,5 @@
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+"""The complaints are tried on the same service as the clients."""
 
-import pytest
-import stamina
+from tests.client.conftest import _no_pauses, live, make_live
 
-from tests.client.live import Live
-
-
-@pytest.fixture
-def make_live(tmp_path: Path) -> Iterator[Callable[..., Live]]:
-    made: list[Live] = []
-
-    def make(**details: Any) -> Live:
-        made.append(Live(tmp_path, **details))
-        return made[-1]
-
-    yield make
-    for live in made:
-        live.close()
-
-
-@pytest.fixture
-def live(make_live: Callable[..., Live]) -> Live:
-    return make_live()
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses() -> Iterator[None]:
-    """Retries are counted, not waited for."""
-    with stamina.set_testing(True, attempts=5, cap=True):
-        yield
+__all__ = ["_no_pauses", "live", "make_live"]

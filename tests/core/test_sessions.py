@@ -25,7 +25,7 @@ from tenure import (
 )
 from tenure.flows import look_up
 from tenure.stores.memory import MemoryStore
-from tenure.stores.protocol import Call, Get
+from tenure.stores.protocol import Call, Get, Revoke
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 
 DAY = 86400.0
@@ -493,5 +493,59 @@ def test_async_tenure_starts_by_itself(store_url: str) -> None:
         with pytest.raises(InvalidAccessToken):
             await other.verify(pair.access_token)
         await other.close()
+
+    asyncio.run(story())
+
+
+def test_purging_waits_until_every_verifier_has_heard(auth: Tenure, clock: Clock) -> None:
+    from tenure.upkeep import purge
+
+    ended = auth.login("user-42").session_id
+    auth.revoke(ended)
+    clock.advance(600)
+    assert auth.run(purge(auth.issuer, keep=0)) == 0  # an access token of it may be alive
+    clock.advance(1)
+    assert auth.run(purge(auth.issuer, keep=0)) == 1
+    assert auth.store.run(Get(ended)) is None
+
+
+class FlakyStore(MemoryStore):
+    """Fails for as long as it is told to."""
+
+    broken = False
+
+    def run(self, call: Call[Any]) -> Any:
+        if self.broken:
+            raise RuntimeError("the disk is on fire")
+        return super().run(call)
+
+
+def test_upkeep_goes_on_after_a_failure(make: Callable[..., Tenure], caplog: pytest.LogCaptureFixture) -> None:
+    store = FlakyStore()
+    auth = make(store=store, poll=0.01)
+    pair = auth.login("user-42")
+    store.broken = True
+    while "upkeep will be tried again: the disk is on fire" not in caplog.text:
+        threading.Event().wait(0.01)
+    store.broken = False
+    store.run(Revoke(pair.session_id, auth.issuer.now(), "elsewhere", "another instance"))
+    for _ in range(500):
+        try:
+            auth.verify(pair.access_token)
+        except InvalidAccessToken:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the upkeep did not go on")
+
+
+def test_upkeep_with_await_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        store = FlakyStore()
+        async with AsyncTenure(store, secret=SECRET, issuer=ISSUER, audience=AUDIENCE, poll=0.01) as auth:
+            store.broken = True
+            while "upkeep will be tried again" not in caplog.text:
+                await asyncio.sleep(0.01)
+            store.broken = False
+            assert (await auth.login("user-42")).access_token
 
     asyncio.run(story())

@@ -1,6 +1,7 @@
 """Settings: flags before environment before file, and what is wrong is named before anything starts."""
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,45 @@ def test_a_proxys_word_on_the_address_is_believed_only_where_it_is_trusted(tmp_p
         assert limited(url)
     with service(tmp_path, "--trusted-proxies", "127.0.0.0/8") as url:
         assert not limited(url)
+
+
+def test_an_authenticator_is_found_by_its_name(tmp_path: Path) -> None:
+    import httpx2
+
+    (tmp_path / "directory.py").write_text(
+        "class Directory:\n"
+        "    def authenticate(self, username, password):\n"
+        "        return f'uid-{username}' if password == 'open sesame' else None\n"
+        "instance = Directory()\n"
+    )
+    for name in ("Directory", "instance"):
+        with service(tmp_path, "--authenticator", f"directory:{name}") as url:
+            pair = httpx2.post(f"{url}/auth/login", json={"username": "eve", "password": "open sesame"}).json()
+            me = httpx2.get(f"{url}/auth/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
+            assert me.json()["sub"] == "uid-eve"
+
+
+def test_an_authenticator_is_looked_for_where_the_service_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    (tmp_path / "my_directory.py").write_text("class Directory:\n    def authenticate(self, username, password): ...\n")
+    build(load(None, {"authenticator": "my_directory:Directory", "store": "memory://"}))
+    assert sys.path[0] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_what_counts_as_one_caller(address: str, network: str) -> None:
+    from tenure.server.rate_limits import network_of
+
+    assert network_of(address) == network

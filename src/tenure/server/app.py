@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -99,6 +101,8 @@ def _authenticator(settings: Settings, store: Store) -> Authenticator:
     if settings.authenticator is None:
         return Accounts(store)
     module, _, name = settings.authenticator.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # where the module of whoever starts the service is
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as problem:
