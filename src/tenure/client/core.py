@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from tenure.errors import TenureError
 
 LOCK_SECONDS = 5.0
-LOCK_PAUSE = 0.01
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.05
 
 T = TypeVar("T")
 
@@ -147,13 +147,14 @@ def renew(seen: str | None, fresh_key: Callable[[], str]) -> Flow[Renewed]:
 
     Raises SignedOut, and RefreshFailed where nothing definite could be learned.
     """
-    for _ in range(round(LOCK_SECONDS / LOCK_PAUSE)):
-        if (yield TryLock()):
-            break
+    waited, pause = 0.0, FIRST_PAUSE
+    while not (yield TryLock()) and waited < LOCK_SECONDS:
         held = yield Load()
         if held is not None and held.access_token not in (None, seen):
             return Renewed(held)
-        yield Sleep(LOCK_PAUSE)
+        yield Sleep(pause)
+        # Ever longer, so that many who wait don't keep the one who works from working.
+        waited, pause = waited + pause, min(LONGEST_PAUSE, 1.5 * pause)
     # Without the lock after all that time: its holder is frozen, and the attempt key makes it safe to go on.
     held = yield Load()
     if held is None:
