@@ -447,3 +447,13 @@ def test_a_confidential_client_at_a_standard_endpoint_revokes_at_log_out(live: L
     session.logout()
     assert live.kinds()[-2:] == ["refreshed", "revoked"]
     Session.standard(f"{live.url}/oauth/token", "app", secret).logout()  # nobody is logged in
+
+
+def test_without_its_packages_the_client_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith("tenure.client")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with pytest.raises(ModuleNotFoundError, match=r"filelock is missing.: pip install 'tenure\[client\]'"):
+        import tenure.client  # noqa: F401
