@@ -13,12 +13,11 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tenure.errors import StoreUnavailable
-from tenure.family import Head
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.protocol import (
     Advance,
@@ -37,17 +36,14 @@ from tenure.stores.protocol import (
     RevokeSubject,
     Session,
 )
+from tenure.stores.rows import SESSION_COLUMNS, micros, row_of, runs, session_of
 from tenure.stores.sqlite_schema import open_file
 
 T = TypeVar("T")
 
 _NO_HASH = bytes(32)
 
-_SESSION = (
-    "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
-    " generation, nonce_hash, attempt_hash, rotated_at, revoked_at, revoked_reason, revoked_by"
-)
-_CREATE = f"INSERT INTO sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)"
+_CREATE = f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)"
 # ?1 holds what JSON can say of each refresh of a batch, ?2 its four binary parts, end to end.
 _BATCH = """
     WITH batch AS MATERIALIZED (
@@ -75,14 +71,14 @@ _ADVANCE_MATCHING = f"""
         rotated_at = batch.rotated_at, expires_at = min(batch.idle_deadline, ends_at)
     FROM batch WHERE {_MATCHES}
 """
-_GET = f"SELECT {_SESSION} FROM sessions WHERE id = ?"
+_GET = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE id = ?"
 _REVOKE = f"""
     UPDATE sessions SET revoked_at = ?, revoked_reason = ?, revoked_by = ?
     WHERE id = ? AND revoked_at IS NULL
-    RETURNING {_SESSION}
+    RETURNING {SESSION_COLUMNS}
 """
 _LIST_SUBJECT = f"""
-    SELECT {_SESSION} FROM sessions
+    SELECT {SESSION_COLUMNS} FROM sessions
     WHERE subject = ? AND revoked_at IS NULL AND expires_at > ?
     ORDER BY created_at, id
 """
@@ -136,7 +132,7 @@ class SqliteStore:
         connection.execute("BEGIN" if reads_only else "BEGIN IMMEDIATE")
         try:
             answers: list[Any] = []
-            for kind, group in _runs(calls):
+            for kind, group in runs(calls):
                 if kind is Advance:
                     answers += _advance(connection, group)
                 else:
@@ -147,21 +143,6 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
             raise
         return answers
-
-
-def _micros(seconds: float) -> int:
-    """Times are kept in whole microseconds, UTC, which go through JSON unharmed."""
-    return round(seconds * 1e6)
-
-
-def _session(row: Sequence[Any]) -> Session:
-    (id_, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,
-     generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by) = row  # fmt: skip
-    return Session(
-        id_.hex(), subject, client_id, scope, json.loads(claims), device, created_at / 1e6, expires_at / 1e6,
-        ends_at / 1e6, Head(generation, nonce_hash, attempt_hash, rotated_at / 1e6),
-        None if revoked_at is None else revoked_at / 1e6, reason, by,
-    )  # fmt: skip
 
 
 def _create(connection: sqlite3.Connection, call: Create) -> tuple[str, ...] | None:
@@ -175,15 +156,7 @@ def _create(connection: sqlite3.Connection, call: Create) -> tuple[str, ...] | N
         for old in too_many:
             _revoke(connection, Revoke(old.id, new.created_at, "session_limit", "policy"))
         ended = tuple(old.id for old in too_many)
-    head = new.head
-    connection.execute(
-        _CREATE,
-        (
-            bytes.fromhex(new.id), new.subject, new.client_id, new.scope, json.dumps(dict(new.claims)), new.device,
-            _micros(new.created_at), _micros(new.expires_at), _micros(new.ends_at), head.generation, head.nonce_hash,
-            head.attempt_hash, _micros(head.rotated_at),
-        ),
-    )  # fmt: skip
+    connection.execute(_CREATE, row_of(new))
     return ended
 
 
@@ -192,8 +165,8 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     said = json.dumps(
         [
             (
-                call.client_id, call.expected_generation, call.head.generation, _micros(call.head.rotated_at),
-                _micros(call.idle_deadline), call.head.attempt_hash is not None,
+                call.client_id, call.expected_generation, call.head.generation, micros(call.head.rotated_at),
+                micros(call.idle_deadline), call.head.attempt_hash is not None,
             )
             for call in calls
         ]
@@ -218,34 +191,16 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     return answers
 
 
-def _runs(calls: Sequence[Call[Any]]) -> Iterator[tuple[type[Call[Any]], list[Any]]]:
-    """The calls in their order, cut into runs of one kind, in which no session is refreshed twice."""
-    kind: type[Call[Any]] | None = None
-    run: list[Any] = []
-    seen: set[str] = set()
-    for call in calls:
-        repeats = isinstance(call, Advance) and call.session_id in seen
-        if kind is not None and (type(call) is not kind or repeats):
-            yield kind, run
-            run, seen = [], set()
-        kind = type(call)
-        run.append(call)
-        if isinstance(call, Advance):
-            seen.add(call.session_id)
-    if kind is not None:
-        yield kind, run
-
-
 def _get(connection: sqlite3.Connection, call: Get) -> Session | None:
     row = connection.execute(_GET, (bytes.fromhex(call.session_id),)).fetchone()
-    return None if row is None else _session(row)
+    return None if row is None else session_of(row)
 
 
 def _revoke(connection: sqlite3.Connection, call: Revoke) -> Session | None:
     row = connection.execute(
-        _REVOKE, (_micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
+        _REVOKE, (micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
     ).fetchone()
-    return None if row is None else _session(row)
+    return None if row is None else session_of(row)
 
 
 def _revoke_subject(connection: sqlite3.Connection, call: RevokeSubject) -> tuple[str, ...]:
@@ -257,7 +212,7 @@ def _revoke_subject(connection: sqlite3.Connection, call: RevokeSubject) -> tupl
 
 
 def _list_subject(connection: sqlite3.Connection, call: ListSubject) -> tuple[Session, ...]:
-    return tuple(_session(row) for row in connection.execute(_LIST_SUBJECT, (call.subject, _micros(call.now))))
+    return tuple(session_of(row) for row in connection.execute(_LIST_SUBJECT, (call.subject, micros(call.now))))
 
 
 def _revoked_since(connection: sqlite3.Connection, call: RevokedSince) -> Revocations:
@@ -267,7 +222,7 @@ def _revoked_since(connection: sqlite3.Connection, call: RevokedSince) -> Revoca
 
 
 def _purge(connection: sqlite3.Connection, call: Purge) -> int:
-    before = _micros(call.before)
+    before = micros(call.before)
     connection.execute(_PURGE_FEED, (before,))
     return connection.execute(_PURGE, (before, before, call.limit)).rowcount
 

@@ -1,0 +1,60 @@
+"""How a session lies in a row, and how a batch is cut: what the SQL stores have in common.
+
+Times are kept in whole microseconds, UTC, ids and hashes as bytes, claims as JSON.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tenure.family import Head
+from tenure.stores.protocol import Advance, Call, Session
+
+SESSION_COLUMNS = (
+    "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
+    " generation, nonce_hash, attempt_hash, rotated_at, revoked_at, revoked_reason, revoked_by"
+)
+
+
+def micros(seconds: float) -> int:
+    """Seconds as a row has them."""
+    return round(seconds * 1e6)
+
+
+def session_of(row: Sequence[Any]) -> Session:
+    """The session that a row of SESSION_COLUMNS holds."""
+    (id_, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,
+     generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by) = row  # fmt: skip
+    return Session(
+        id_.hex(), subject, client_id, scope, json.loads(claims), device, created_at / 1e6, expires_at / 1e6,
+        ends_at / 1e6, Head(generation, nonce_hash, attempt_hash, rotated_at / 1e6),
+        None if revoked_at is None else revoked_at / 1e6, reason, by,
+    )  # fmt: skip
+
+
+def row_of(new: Session) -> tuple[Any, ...]:
+    """What a new session puts into SESSION_COLUMNS, but for the last three, which are null."""
+    head = new.head
+    return (
+        bytes.fromhex(new.id), new.subject, new.client_id, new.scope, json.dumps(dict(new.claims)), new.device,
+        micros(new.created_at), micros(new.expires_at), micros(new.ends_at), head.generation, head.nonce_hash,
+        head.attempt_hash, micros(head.rotated_at),
+    )  # fmt: skip
+
+
+def runs(calls: Sequence[Call[Any]]) -> Iterator[tuple[type[Call[Any]], list[Any]]]:
+    """The calls in their order, cut into runs of one kind, in which no session is refreshed twice."""
+    kind: type[Call[Any]] | None = None
+    run: list[Any] = []
+    seen: set[str] = set()
+    for call in calls:
+        repeats = isinstance(call, Advance) and call.session_id in seen
+        if kind is not None and (type(call) is not kind or repeats):
+            yield kind, run
+            run, seen = [], set()
+        kind = type(call)
+        run.append(call)
+        if isinstance(call, Advance):
+            seen.add(call.session_id)
+    if kind is not None:
+        yield kind, run
