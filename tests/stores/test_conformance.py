@@ -34,8 +34,13 @@ from tenure.stores.protocol import (
     Session,
     Store,
 )
+from tests.stores.servers import postgres_database
 
-STORES = {"memory": "memory://", "sqlite": "sqlite:///{folder}/store.db"}
+STORES: dict[str, Callable[[Path], str]] = {
+    "memory": lambda folder: "memory://",
+    "sqlite": lambda folder: f"sqlite:///{folder}/store.db",
+    "postgres": lambda folder: postgres_database(),
+}
 NOW = 1_800_000_000.25
 
 Ask = Callable[[Call[Any]], Any]
@@ -43,7 +48,7 @@ Ask = Callable[[Call[Any]], Any]
 
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return STORES[request.param].format(folder=tmp_path)
+    return STORES[request.param](tmp_path)
 
 
 @pytest.fixture(params=["blocking", "asyncio"])
@@ -199,7 +204,8 @@ def test_the_feed_tells_each_revocation_once_and_in_order(ask: Ask) -> None:
     ask(RevokeSubject("user-42", NOW + 2, "x", "y", four.id))
     ask(Create(session(created_at=NOW + 5), limit=1))
     more = ask(RevokedSince(news.position))
-    assert more.revoked == ((one.id, NOW + 2), (three.id, NOW + 2), (four.id, NOW + 5))
+    assert set(more.revoked[:2]) == {(one.id, NOW + 2), (three.id, NOW + 2)}  # of one call, in any order
+    assert more.revoked[2:] == ((four.id, NOW + 5),)
     assert ask(RevokedSince(0)).revoked == (*news.revoked, *more.revoked)
 
 

@@ -23,8 +23,8 @@ def root_secret(settings: Settings) -> str:
     if settings.secret is not None:
         return settings.secret.get_secret_value()
     if not settings.store.startswith(_SQLITE):
-        if settings.workers > 1:
-            raise ConfigurationError("Several workers need a secret that they share: give --secret or TENURE_SECRET.")
+        if settings.workers > 1 or settings.store != "memory://":
+            raise ConfigurationError("A secret is needed that all who use the store share: --secret or TENURE_SECRET.")
         return secrets.token_urlsafe(SECRET_BYTES)
     file = Path(settings.store.removeprefix(_SQLITE) + ".secret")
     try:

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", hide_input_in_errors=True)
 
-    store: str = Field("sqlite:///tenure.db", description="Where sessions are kept: sqlite:///PATH or memory://.")
+    store: str = Field(
+        "sqlite:///tenure.db", description="Where sessions are kept: sqlite:///PATH, postgresql://… or memory://."
+    )
     secret: SecretStr | None = Field(
         None,
         description="The root secret, at least 32 random bytes. By default one is made and kept beside the database.",

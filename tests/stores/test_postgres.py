@@ -1,0 +1,243 @@
+"""PostgreSQL: what only it can show. Its statements, its neighbours, its failures."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from tenure import ConfigurationError, StoreUnavailable, Tenure
+from tenure.errors import SchemaTooNew
+from tenure.stores import postgres_schema
+from tenure.stores.postgres import PostgresStore
+from tenure.stores.protocol import Get, ListRecords
+from tests.conftest import AUDIENCE, ISSUER, SECRET
+from tests.service.process import PASSWORD, service, tenure
+from tests.stores.servers import Postgres, postgres_database
+
+
+@pytest.fixture
+def url() -> str:
+    return postgres_database()
+
+
+@pytest.fixture
+def deployment(url: str) -> Iterator[Callable[..., Tenure]]:
+    made: list[Tenure] = []
+
+    def make(**details: str) -> Tenure:
+        given = {"store": url, **details}
+        made.append(Tenure(secret=SECRET, issuer=ISSUER, audience=AUDIENCE, poll=0.05, **given))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def ask(url: str, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_refreshes_are_hot_updates(url: str, deployment: Callable[..., Tenure]) -> None:
+    auth = deployment()
+    token = auth.login("user-42").refresh_token
+    for _ in range(200):
+        token = auth.refresh(token).refresh_token
+    auth.close()
+    ask(url, "SELECT pg_stat_force_next_flush()")
+    for _ in range(50):
+        ((updates, hot),) = ask(
+            url, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'tenure_sessions'"
+        )
+        if updates == 200:
+            break
+        time.sleep(0.1)
+    assert (updates, hot) == (200, 200)
+
+
+def test_several_instances_may_start_at_once(url: str) -> None:
+    stores: list[PostgresStore] = []
+    threads = [threading.Thread(target=lambda: stores.append(PostgresStore(url))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stores) == 6
+    for store in stores:
+        store.close()
+
+
+def test_a_role_that_may_not_create_tables_will_do_once_they_are_there(url: str) -> None:
+    role = f"plain_{os.getpid()}"
+    ask(url, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    plain = psycopg.conninfo.make_conninfo(url, user=role, password="x")
+    with pytest.raises(ConfigurationError, match="tables can't be made: permission denied"):
+        PostgresStore(plain)
+    PostgresStore(url).close()
+    ask(url, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    with Tenure(PostgresStore(plain), secret=SECRET, issuer=ISSUER, audience=AUDIENCE) as auth:
+        pair = auth.login("user-42")
+        auth.refresh(pair.refresh_token)
+        assert auth.revoke(pair.session_id)
+
+
+def test_a_newer_schema_is_refused(url: str) -> None:
+    PostgresStore(url).close()
+    ask(url, "UPDATE tenure_schema SET version = 99")
+    with pytest.raises(SchemaTooNew, match="schema 99"):
+        PostgresStore(url)
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
+        PostgresStore("postgresql://127.0.0.1:9/none")
+
+
+def test_two_instances_share_sessions_and_hear_of_revocations(deployment: Callable[..., Tenure]) -> None:
+    one, other = deployment(), deployment()
+    pair = other.refresh(one.login("user-42").refresh_token)
+    assert one.verify(pair.access_token).subject == "user-42"
+    other.revoke(pair.session_id)
+    for _ in range(100):
+        if pair.session_id in one.issuer.checker._revoked:
+            break
+        time.sleep(0.05)
+    assert pair.session_id in one.issuer.checker._revoked
+
+
+def test_a_connection_that_was_cut_is_made_anew(url: str, deployment: Callable[..., Tenure]) -> None:
+    auth = deployment()
+    token = auth.login("user-42").refresh_token
+    ask(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()",
+    )
+    refused = 0
+    while True:
+        try:
+            auth.refresh(token, attempt="attempt-key-of-one-refresh")
+            break
+        except StoreUnavailable:
+            refused += 1
+            assert refused < 3
+    assert auth.sessions("user-42")[0].head.generation == 1
+
+
+def test_a_deadlock_is_tried_again_alone(url: str, deployment: Callable[..., Tenure]) -> None:
+    """Two instances refresh and end the same sessions in as many orders as they can."""
+    one, other = deployment(), deployment()
+    pairs = [one.login("user-42") for _ in range(30)]
+    failures: list[Exception] = []
+
+    def refresh(auth: Tenure, tokens: list[str]) -> None:
+        try:
+            for _ in range(5):
+                tokens = [auth.refresh(token, attempt=f"attempt-key-{token[-20:]}").refresh_token for token in tokens]
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the test tells it
+            failures.append(problem)
+
+    threads = [
+        threading.Thread(target=refresh, args=(auth, [pair.refresh_token for pair in pairs[part::6]]))
+        for part, auth in enumerate([one, other] * 3)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        other.revoke_all("nobody")
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert {session.head.generation for session in one.sessions("user-42")} == {5}
+
+
+def test_a_server_that_stops_answering_hangs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_schema.BoundedConnection.wait, "__defaults__", (0.1, 1.0))
+    others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with (
+        contextlib.closing(Postgres()) as server,
+        Tenure(server.url(), secret=SECRET, issuer=ISSUER, audience=AUDIENCE, poll=3600) as auth,
+    ):
+        token = auth.login("user-42").refresh_token
+        frozen = [int(str(pid)) for (pid,) in ask(server.url(), others)]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            auth.refresh(token, attempt="attempt-key-of-one-refresh")
+        assert time.monotonic() - begun < 4
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        auth.refresh(token, attempt="attempt-key-of-one-refresh")
+
+
+def test_a_server_that_is_killed_loses_no_answered_refresh() -> None:
+    """SIGKILL in mid-load, and a restart: every client carries on, and no write was lost."""
+    with contextlib.closing(Postgres()) as server:
+        events: list[str] = []
+        auth = Tenure(
+            server.url(), secret=SECRET, issuer=ISSUER, audience=AUDIENCE, poll=3600,
+            on_event=lambda event: events.append(event.kind),
+        )  # fmt: skip
+        tokens = {number: auth.login(f"user-{number}").refresh_token for number in range(8)}
+        away, stop = threading.Event(), threading.Event()
+
+        def client(number: int) -> None:
+            generation = 0
+            while not stop.is_set():
+                try:
+                    key = f"attempt-key-{number:04d}-{generation:08d}"
+                    tokens[number] = auth.refresh(tokens[number], attempt=key).refresh_token
+                    generation += 1
+                except StoreUnavailable:
+                    away.set()
+                    time.sleep(0.05)
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in tokens]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        server.kill()
+        assert away.wait(10)
+        server.start()
+        time.sleep(1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        for token in tokens.values():
+            auth.refresh(token)
+        assert set(events) <= {"logged_in", "refreshed", "retried"}  # a lost write would have been a rollback
+        auth.close()
+
+
+def test_the_service_runs_on_it_unchanged(url: str, tmp_path: Path) -> None:
+    settings = {"store": url, "secret": SECRET}
+    tenure(tmp_path, "users", "add", "ada", "--password-stdin", stdin=PASSWORD + "\n", **settings)
+    with service(tmp_path, "--workers", "2", **settings) as address:
+        login = httpx2.post(f"{address}/auth/login", json={"username": "ada", "password": PASSWORD}).json()
+        token = login["refresh_token"]
+        for _ in range(10):
+            token = httpx2.post(f"{address}/auth/refresh", json={"refresh_token": token}).json()["refresh_token"]
+        assert "ended" in tenure(tmp_path, "sessions", "revoke", "--subject", "ada", **settings).stdout
+
+
+def test_another_database_needs_a_secret_that_is_given(tmp_path: Path) -> None:
+    refused = tenure(tmp_path, "users", "list", store="postgresql://127.0.0.1:9/none")
+    assert refused.returncode == 1
+    assert "secret" in refused.stderr
+
+
+def test_reading_goes_by_the_same_store(url: str) -> None:
+    store = PostgresStore(url)
+    assert store.run(Get("00" * 16)) is None
+    assert store.run(ListRecords("account")) == ()
+    store.close()
