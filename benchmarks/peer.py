@@ -93,7 +93,7 @@ def main() -> None:
                 alive += 1
             except Exception:
                 pass
-        ours = statistics.median(uvloop.run(whole(folder)))
+        ours = statistics.median(uvloop.run(whole(f"sqlite:///{folder}/whole.db")))
         theirs = statistics.median(rates)
         connections.close_all()
     report(

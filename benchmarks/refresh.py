@@ -6,15 +6,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import uvloop
 
 from benchmarks.report import SETTINGS, report
 from tenure import AsyncTenure
 from tenure.family import Head
+from tenure.stores import open_store
 from tenure.stores.protocol import Advance, Create, Session
-from tenure.stores.sqlite import SqliteStore
 
 CALLERS, REFRESHES, RUNS = 256, 100, 5
 
@@ -31,9 +30,9 @@ async def rate(step: Callable[[int], Awaitable[None]]) -> float:
     return CALLERS * REFRESHES / (time.perf_counter() - begun)
 
 
-async def whole(folder: Path) -> list[float]:
+async def whole(url: str) -> list[float]:
     """Everything included: parse, check, durable commit, a new pair signed with ES256."""
-    async with AsyncTenure(f"sqlite:///{folder}/whole.db", **SETTINGS) as auth:
+    async with AsyncTenure(url, **SETTINGS) as auth:
         tokens = [(await auth.login(f"user-{number}")).refresh_token for number in range(CALLERS)]
 
         async def step(number: int) -> None:
@@ -42,9 +41,9 @@ async def whole(folder: Path) -> list[float]:
         return [await rate(step) for _ in range(RUNS)]
 
 
-async def store_step(folder: Path) -> list[float]:
+async def store_step(url: str) -> list[float]:
     """Only the durable compare-and-set, through the same asyncio side of the same store."""
-    store, now = SqliteStore(folder / "store.db"), time.time()
+    store, now = open_store(url), time.time()
     ids = [os.urandom(16).hex() for _ in range(CALLERS)]
     heads = [Head(0, os.urandom(32), None, now)] * CALLERS
     for number, id_ in enumerate(ids):
@@ -64,8 +63,8 @@ async def store_step(folder: Path) -> list[float]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        refreshes = statistics.median(uvloop.run(whole(Path(folder))))
-        steps = statistics.median(uvloop.run(store_step(Path(folder))))
+        refreshes = statistics.median(uvloop.run(whole(f"sqlite:///{folder}/whole.db")))
+        steps = statistics.median(uvloop.run(store_step(f"sqlite:///{folder}/store.db")))
     report("refreshes a second, AsyncTenure on SQLite, 256 callers", value=refreshes, goal=20_000)
     report("bare store step a second, 256 callers", value=steps)
     report("refreshes against bare store steps", ratio=refreshes / steps, goal=0.4)

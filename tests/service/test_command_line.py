@@ -179,3 +179,25 @@ def test_another_secret_is_an_error_with_a_way_out(run: Run, auth: Tenure, monke
     assert "TENURE_SECRET_FALLBACKS" in run("keys", "list", status=1).output
     monkeypatch.setenv("TENURE_SECRET_FALLBACKS", f"{'y' * 32}, {SECRET}")
     run("keys", "list")
+
+
+def test_purging_deletes_what_is_over_and_nothing_else(run: Run, auth: Tenure, tmp_path: Path) -> None:
+    def ended(now: float) -> None:
+        clock = lambda: now  # noqa: E731
+        url = f"sqlite:///{tmp_path}/tenure.db"
+        with Tenure(url, secret=SECRET, issuer=ISSUER, audience=AUDIENCE, clock=clock, poll=3600) as old:
+            for number in range(1200):
+                old.login(f"user-{number}")
+
+    ended(1e9)
+    auth.login("ada")
+    assert "is a number of seconds" in run("purge", "--keep", "soon", status=2).output
+    assert json.loads(run("purge", "--keep", "30d", "--json").output) == {"deleted": 1200}
+    assert run("purge").output == "0 sessions were deleted.\n"
+    assert len(auth.sessions("ada")) == 1
+
+
+def test_migrating_makes_the_tables(run: Run, tmp_path: Path) -> None:
+    assert run("migrate").output == "The store's schema is up to date.\n"
+    assert (tmp_path / "tenure.db").exists()
+    assert "URL of one of these forms" in run("migrate", "--store", "nowhere://", status=1).output

@@ -33,7 +33,7 @@ class Postgres:
             self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
         initdb = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        subprocess.run([_bin("initdb"), "-D", self._data, *initdb], check=True, capture_output=True, **self._user)
+        subprocess.run([binary("initdb"), "-D", self._data, *initdb], check=True, capture_output=True, **self._user)
         self.start()
 
     @property
@@ -48,7 +48,7 @@ class Postgres:
         options = ["-c", "listen_addresses=", "-c", "max_connections=60"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_bin("postgres"), "-D", self._data, "-k", self._folder, *options],
+                [binary("postgres"), "-D", self._data, "-k", self._folder, *options],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
@@ -98,7 +98,8 @@ def _binaries() -> Path:
     return copy / installed.name / "pginstall" / "bin"
 
 
-def _bin(name: str) -> Path:
+def binary(name: str) -> Path:
+    """One of PostgreSQL's programs."""
     return _binaries() / name
 
 

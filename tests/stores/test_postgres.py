@@ -1,5 +1,6 @@
 """PostgreSQL: what only it can show. Its statements, its neighbours, its failures."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -16,10 +17,11 @@ from tenure import ConfigurationError, StoreUnavailable, Tenure
 from tenure.errors import SchemaTooNew
 from tenure.stores import postgres_schema
 from tenure.stores.postgres import PostgresStore
-from tenure.stores.protocol import Get, ListRecords
+from tenure.stores.protocol import Create, Get, ListRecords, Session
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.service.process import PASSWORD, service, tenure
 from tests.stores.servers import Postgres, postgres_database
+from tests.stores.test_conformance import advance, session
 
 
 @pytest.fixture
@@ -133,31 +135,46 @@ def test_a_connection_that_was_cut_is_made_anew(url: str, deployment: Callable[.
     assert auth.sessions("user-42")[0].head.generation == 1
 
 
-def test_a_deadlock_is_tried_again_alone(url: str, deployment: Callable[..., Tenure]) -> None:
-    """Two instances refresh and end the same sessions in as many orders as they can."""
-    one, other = deployment(), deployment()
-    pairs = [one.login("user-42") for _ in range(30)]
-    failures: list[Exception] = []
+def test_a_deadlock_is_tried_again_alone(url: str) -> None:
+    """A stranger locks the later session of a batch, and then wants the earlier one: the batch is the victim."""
+    store = PostgresStore(url)
+    first, second = sorted([session(), session()], key=lambda one: one.id)
+    for one in (first, second):
+        store.run(Create(one))
+    update = "UPDATE tenure_sessions SET scope = 'touched' WHERE id = %s"
 
-    def refresh(auth: Tenure, tokens: list[str]) -> None:
-        try:
-            for _ in range(5):
-                tokens = [auth.refresh(token, attempt=f"attempt-key-{token[-20:]}").refresh_token for token in tokens]
-        except Exception as problem:  # noqa: BLE001 - whatever it was, the test tells it
-            failures.append(problem)
+    async def advance_both() -> list[Session | None]:
+        return await asyncio.gather(*[store.arun(advance(one)) for one in (first, second)])
 
-    threads = [
-        threading.Thread(target=refresh, args=(auth, [pair.refresh_token for pair in pairs[part::6]]))
-        for part, auth in enumerate([one, other] * 3)
-    ]
-    for thread in threads:
-        thread.start()
-    for _ in range(20):
-        other.revoke_all("nobody")
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert {session.head.generation for session in one.sessions("user-42")} == {5}
+    with psycopg.connect(url) as stranger:
+        stranger.execute(update, [bytes.fromhex(second.id)])
+        moved: list[Session | None] = []
+        batch = threading.Thread(target=lambda: moved.extend(asyncio.run(advance_both())))
+        batch.start()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while ask(url, waiting) == [(0,)]:
+            time.sleep(0.02)
+        stranger.execute(update, [bytes.fromhex(first.id)])  # answered once the batch has given way
+    batch.join()
+    store.close()
+    assert [one is not None and (one.head.generation, one.scope) for one in moved] == [(1, "touched")] * 2
+    ((deadlocks,),) = ask(url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    assert deadlocks == 1
+
+
+def test_a_session_that_stays_locked_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_schema.BoundedConnection.wait, "__defaults__", (0.1, 0.5))
+    store = PostgresStore(url)
+    made = session()
+    store.run(Create(made))
+    with psycopg.connect(url) as stranger:
+        stranger.execute("SELECT FROM tenure_sessions FOR UPDATE")
+        with pytest.raises(StoreUnavailable):
+            store.run(advance(made))
+    for _ in range(100):
+        if store.run(advance(made)) is not None:
+            break
+    store.close()
 
 
 def test_a_server_that_stops_answering_hangs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

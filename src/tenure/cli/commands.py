@@ -6,7 +6,7 @@ import click
 import uvicorn
 
 import tenure as package
-from tenure.cli import keys, people, tokens
+from tenure.cli import keys, people, store, tokens
 from tenure.cli.options import plain_errors, settings_options
 from tenure.server import demo as story
 from tenure.server.app import check
@@ -52,5 +52,14 @@ def demo(data: str | None, port: int | None, keep: bool) -> None:
         story.play(data, port, keep=keep)
 
 
-for group in (people.users, people.clients, people.api_keys, tokens.sessions, tokens.inspect, keys.keys):
+for group in (
+    people.users,
+    people.clients,
+    people.api_keys,
+    tokens.sessions,
+    tokens.inspect,
+    keys.keys,
+    store.migrate,
+    store.purge,
+):
     tenure.add_command(group)

@@ -42,12 +42,12 @@ _CREATE = f"INSERT INTO tenure_sessions ({SESSION_COLUMNS}) VALUES ({', '.join([
 _LOCK_SUBJECT = "SELECT pg_advisory_xact_lock(hashtext('tenure subject'), hashtext(%s))"
 _ADVANCE = """
     UPDATE tenure_sessions AS s
-    SET generation = batch.generation, nonce_hash = batch.nonce_hash, attempt_hash = batch.attempt_hash,
+    SET generation = batch.generation, nonce_hash = batch.nonce_hash, attempt_hash = nullif(batch.attempt_hash, ''),
         rotated_at = batch.rotated_at, expires_at = least(batch.idle_deadline, s.ends_at)
     FROM (
         SELECT * FROM unnest(
-            %s::bytea[], %s::text[], %s::bigint[], %s::bytea[], %s::bigint[], %s::bytea[], %s::bytea[], %s::bigint[],
-            %s::bigint[]
+            %b::bytea[], %b::text[], %b::bigint[], %b::bytea[], %b::bigint[], %b::bytea[], %b::bytea[], %b::bigint[],
+            %b::bigint[]
         ) AS call (
             id, client_id, old_generation, old_hash, generation, nonce_hash, attempt_hash, rotated_at, idle_deadline
         )
@@ -177,7 +177,7 @@ def _advance(connection: BoundedConnection, calls: Sequence[Advance]) -> Sequenc
         [call.expected_hash for call in calls],
         [call.head.generation for call in calls],
         [call.head.nonce_hash for call in calls],
-        [call.head.attempt_hash for call in calls],
+        [call.head.attempt_hash or b"" for call in calls],
         [micros(call.head.rotated_at) for call in calls],
         [micros(call.idle_deadline) for call in calls],
     ]
