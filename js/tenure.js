@@ -119,8 +119,8 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
         // Anything but invalid_grant says that there is no cookie.
         throw new SignedOut(content.error === 'invalid_grant' ? content.reason || content.error : null)
       }
-      if (--left === 0) throw new RefreshFailed(problem || new Error(`answered ${answer.status}`))
       const asked = Number(answer?.headers.get('Retry-After')) || 0
+      if (--left === 0 || 1000 * asked > ANSWER_MS) throw new RefreshFailed(problem || new Error(`answered ${answer.status}`))
       await pause(Math.max(1000 * asked, 2 ** (TRIES - left) * 100 * (0.5 + Math.random())))
     }
   }

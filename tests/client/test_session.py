@@ -457,3 +457,34 @@ def test_without_its_packages_the_client_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "filelock", None)
     with pytest.raises(ModuleNotFoundError, match=r"filelock is missing.: pip install 'tenure\[client\]'"):
         import tenure.client  # noqa: F401
+
+
+def test_a_wait_that_is_longer_than_ones_patience_is_not_waited_for(live: Live, session: Session) -> None:
+    import time
+
+    live.faults.append(instead(429, retry_after="300"))
+    begun = time.monotonic()
+    with pytest.raises(RefreshFailed, match="answered 429"):
+        session.renewed(session._access_token)
+    assert time.monotonic() - begun < 2
+    assert live.refreshes == 1
+    assert session.renewed(session._access_token)
+
+
+def test_a_log_in_waits_for_a_refresh_that_is_about_to_write(live: Live, tmp_path: Path) -> None:
+    """Else the old session's answer could overwrite the new session."""
+    path = tmp_path / "session"
+    old = Session(live.base, storage=FileStorage(path))
+    old.login("ada", PASSWORD)
+    live.faults.append(late(0.5))
+    refreshing = threading.Thread(target=lambda: old.renewed(old._access_token))
+    refreshing.start()
+    while live.refreshes == 0:
+        threading.Event().wait(0.01)
+    new = Session(live.base, storage=FileStorage(path))
+    new.login("bob", PASSWORD)
+    refreshing.join()
+    kept = Credentials.of_text(path.read_text())
+    assert kept is not None
+    assert kept.access_token == new.token()
+    assert live.run(live.auth.verify(old.renewed(old._access_token))).subject == "bob"

@@ -25,12 +25,13 @@ T = TypeVar("T")
 
 
 class SignedOut(TenureError):
-    """The session is over: a fresh login is needed. `reason` says why, as far as it is known."""
+    """Nobody is logged in: a fresh login is needed. `reason` says why, as far as it is known."""
 
     code = "invalid_grant"
 
-    def __init__(self, reason: str | None) -> None:
-        super().__init__("Nobody is logged in." if reason is None else f"The session is over ({reason}). Log in again.")
+    def __init__(self, reason: str | None, message: str | None = None) -> None:
+        over = "Nobody is logged in." if reason is None else f"The session is over ({reason}). Log in again."
+        super().__init__(message or over)
         self.reason = reason
 
 

@@ -23,9 +23,9 @@ class Sender:
     """Sends. timeout: for one try, in seconds. attempts, patience: how many tries, in how many seconds."""
 
     def __init__(self, timeout: float, attempts: int, patience: float) -> None:
-        self._timeout = timeout
+        self._timeout, self._patience = timeout, patience
         self._retrying: dict[str, Any] = {
-            "on": _pause,
+            "on": self._pause,
             "attempts": attempts,
             "timeout": patience,
             "wait_max": LONGEST_PAUSE,
@@ -55,6 +55,12 @@ class Sender:
             return last.answer
         raise AssertionError("a retry context ends by an answer or an exception")
 
+    def _pause(self, problem: Exception) -> bool | float:
+        """How long to wait before the next try, in seconds; True: as long as the retry library says; False: no more."""
+        if not isinstance(problem, _Again) or problem.pause > self._patience:
+            return False
+        return problem.pause or True
+
     def _once(self, post: Post) -> Answer | None:
         try:
             with httpx2.Client(timeout=self._timeout) as http:
@@ -79,7 +85,3 @@ def _definite(answer: Answer | None) -> Answer | None:
     if pause is not None:
         raise _Again(answer, pause)
     return answer
-
-
-def _pause(problem: Exception) -> bool | float:
-    return isinstance(problem, _Again) and (problem.pause or True)

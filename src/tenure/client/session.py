@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tenure.client.core import (
+    FIRST_PAUSE,
+    LOCK_SECONDS,
     Action,
     Answer,
     Clear,
@@ -100,11 +102,13 @@ class Session:
 
     async def alogin(self, username: str, password: str, device: str = "") -> None:
         """As `login`."""
-        self._begin(await self._sender.asend(self._endpoints.login_request(username, password, device)))
+        answer = await self._sender.asend(self._endpoints.login_request(username, password, device))
+        await asyncio.to_thread(self._begin, answer)
 
     def adopt(self, refresh_token: str, access_token: str | None = None, expires_in: float | None = None) -> None:
         """Begin with tokens that were got elsewhere."""
-        self._storage.save(Credentials(refresh_token, access_token).to_text())
+        begun = Credentials(refresh_token, access_token).to_text()
+        self._alone(lambda: self._storage.save(begun))
         self._keep(access_token, expires_in)
         self._tell(ClientEvent("signed_in"))
 
@@ -116,7 +120,7 @@ class Session:
 
     async def alogout(self) -> None:
         """As `logout`."""
-        held = self._forget()
+        held = await asyncio.to_thread(self._forget)
         if held is not None:
             await self._sender.asend(self._endpoints.logout_request(held.refresh_token))
 
@@ -178,17 +182,28 @@ class Session:
         if answer is not None and answer.status == 200 and "access_token" in content and "refresh_token" in content:
             self.adopt(content["refresh_token"], content["access_token"], lifetime(content))
         elif content.get("error") == "invalid_grant":
-            raise SignedOut(str(content.get("error_description", "refused")))
+            raise SignedOut(None, str(content.get("error_description", "The login was refused.")))
         else:
             raise RefreshFailed("The login was not answered as it should be. Try again later.")
 
     def _forget(self) -> Credentials | None:
         held = Credentials.of_text(self._storage.load())
-        self._storage.clear()
+        self._alone(self._storage.clear)
         self._keep(None, None)
         if held is not None:
             self._tell(ClientEvent("signed_out", "logged_out"))
         return held
+
+    def _alone(self, work: Callable[[], None]) -> None:
+        """Do `work` under the storage's lock, so that no refresh is about to write; if it is never free, without."""
+        give_up = time.monotonic() + LOCK_SECONDS
+        while (release := self._storage.try_lock()) is None and time.monotonic() < give_up:
+            time.sleep(FIRST_PAUSE)
+        try:
+            work()
+        finally:
+            if release is not None:
+                release()
 
     def _tell(self, event: ClientEvent) -> None:
         if self._on_event is not None:
