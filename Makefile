@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --
 .PHONY: demo test lint bench mutants lock clean
 
 demo: $(VENV)/.server  ## set up what the service needs, then play the story
-	$(BIN)/tenure demo
+	$(BIN)/tenure demo $(ARGS)
 
 test: $(VENV)/.dev tests/node/node_modules/.installed  ## set up everything, then run all tests
 	$(BIN)/coverage erase
