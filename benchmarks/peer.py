@@ -77,7 +77,7 @@ def main() -> None:
             barrier.wait()
             try:
                 children.append(refresh(token))
-            except Exception as refused:
+            except Exception as refused:  # how a racer is refused is its own business
                 children.append(type(refused).__name__)
             connections.close_all()
 

@@ -64,17 +64,13 @@ class MemoryStore:
 
     def _create(self, call: Create) -> tuple[str, ...] | None:
         new = call.session
-        ended: tuple[str, ...] = ()
-        if call.limit is not None:
-            live = self._list_subject(ListSubject(new.subject, new.created_at))
-            too_many = live[: max(0, len(live) - call.limit + 1)]
-            if too_many and not call.end_oldest:
-                return None
-            for old in too_many:
-                self._revoke(Revoke(old.id, new.created_at, "session_limit", "policy"))
-            ended = tuple(old.id for old in too_many)
+        giving_way = call.giving_way(self._list_subject(ListSubject(new.subject, new.created_at)))
+        if giving_way is None:
+            return None
+        for old in giving_way:
+            self._revoke(Revoke(old.id, new.created_at, "session_limit", "policy"))
         self._sessions[new.id] = new
-        return ended
+        return tuple(old.id for old in giving_way)
 
     def _advance(self, call: Advance) -> Session | None:
         session = self._sessions.get(call.session_id)

@@ -6,7 +6,7 @@ things: a call happens wholly or not at all, an answer is given only after what 
 one session happen one after the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -65,6 +65,11 @@ class Create(Call[tuple[str, ...] | None]):
     session: Session
     limit: int | None = None
     end_oldest: bool = True
+
+    def giving_way(self, live: Sequence[Session]) -> Sequence[Session] | None:
+        """Which of the subject's `live` sessions, the oldest first, make room; None where the new one gives way."""
+        too_many = [] if self.limit is None else live[: max(0, len(live) - self.limit + 1)]
+        return too_many if self.end_oldest or not too_many else None
 
 
 @dataclass(frozen=True, slots=True)

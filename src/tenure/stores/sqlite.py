@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,28 +22,22 @@ from tenure.stores.group_commit import GroupCommit
 from tenure.stores.protocol import (
     Advance,
     Call,
-    Create,
-    DeleteRecord,
     Get,
     GetRecord,
     ListRecords,
     ListSubject,
-    Purge,
-    PutRecord,
-    Revocations,
-    Revoke,
     RevokedSince,
-    RevokeSubject,
     Session,
 )
-from tenure.stores.rows import SESSION_COLUMNS, micros, row_of, runs, session_of
+from tenure.stores.rows import micros, runs
+from tenure.stores.sql import answers_to, dialect
 from tenure.stores.sqlite_schema import open_file
 
 T = TypeVar("T")
 
 _NO_HASH = bytes(32)
 
-_CREATE = f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)"
+_STATEMENTS = dialect("?")
 # ?1 holds what JSON can say of each refresh of a batch, ?2 its four binary parts, end to end.
 _BATCH = """
     WITH batch AS MATERIALIZED (
@@ -71,29 +65,6 @@ _ADVANCE_MATCHING = f"""
         rotated_at = batch.rotated_at, expires_at = min(batch.idle_deadline, ends_at)
     FROM batch WHERE {_MATCHES}
 """
-_GET = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE id = ?"
-_REVOKE = f"""
-    UPDATE sessions SET revoked_at = ?, revoked_reason = ?, revoked_by = ?
-    WHERE id = ? AND revoked_at IS NULL
-    RETURNING {SESSION_COLUMNS}
-"""
-_LIST_SUBJECT = f"""
-    SELECT {SESSION_COLUMNS} FROM sessions
-    WHERE subject = ? AND revoked_at IS NULL AND expires_at > ?
-    ORDER BY created_at, id
-"""
-_REVOKED_SINCE = "SELECT position, id, revoked_at FROM revocations WHERE position > ? ORDER BY position"
-_PURGE = """
-    DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE expires_at < ? OR revoked_at < ? LIMIT ?
-    )
-"""
-_PURGE_FEED = "DELETE FROM revocations WHERE revoked_at < ?"
-_PUT_RECORD = "INSERT INTO records (kind, name, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_REPLACE_RECORD = "UPDATE records SET body = ? WHERE kind = ? AND name = ?"
-_GET_RECORD = "SELECT body FROM records WHERE kind = ? AND name = ?"
-_LIST_RECORDS = "SELECT name, body FROM records WHERE kind = ? ORDER BY name"
-_DELETE_RECORD = "DELETE FROM records WHERE kind = ? AND name = ?"
 
 
 class SqliteStore:
@@ -131,33 +102,13 @@ class SqliteStore:
         reads_only = all(type(call) in _READS for call in calls)
         connection.execute("BEGIN" if reads_only else "BEGIN IMMEDIATE")
         try:
-            answers: list[Any] = []
-            for kind, group in runs(calls):
-                if kind is Advance:
-                    answers += _advance(connection, group)
-                else:
-                    answers += [_ANSWER[kind](connection, call) for call in group]
+            answers = answers_to(runs(calls), connection, _STATEMENTS, _advance)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
         return answers
-
-
-def _create(connection: sqlite3.Connection, call: Create) -> tuple[str, ...] | None:
-    new = call.session
-    ended: tuple[str, ...] = ()
-    if call.limit is not None:
-        live = _list_subject(connection, ListSubject(new.subject, new.created_at))
-        too_many = live[: max(0, len(live) - call.limit + 1)]
-        if too_many and not call.end_oldest:
-            return None
-        for old in too_many:
-            _revoke(connection, Revoke(old.id, new.created_at, "session_limit", "policy"))
-        ended = tuple(old.id for old in too_many)
-    connection.execute(_CREATE, row_of(new))
-    return ended
 
 
 def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequence[Session | None]:
@@ -191,72 +142,4 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     return answers
 
 
-def _get(connection: sqlite3.Connection, call: Get) -> Session | None:
-    row = connection.execute(_GET, (bytes.fromhex(call.session_id),)).fetchone()
-    return None if row is None else session_of(row)
-
-
-def _revoke(connection: sqlite3.Connection, call: Revoke) -> Session | None:
-    row = connection.execute(
-        _REVOKE, (micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
-    ).fetchone()
-    return None if row is None else session_of(row)
-
-
-def _revoke_subject(connection: sqlite3.Connection, call: RevokeSubject) -> tuple[str, ...]:
-    live = _list_subject(connection, ListSubject(call.subject, call.now))
-    ended = [session.id for session in live if session.id != call.except_id]
-    for session_id in ended:
-        _revoke(connection, Revoke(session_id, call.now, call.reason, call.by))
-    return tuple(ended)
-
-
-def _list_subject(connection: sqlite3.Connection, call: ListSubject) -> tuple[Session, ...]:
-    return tuple(session_of(row) for row in connection.execute(_LIST_SUBJECT, (call.subject, micros(call.now))))
-
-
-def _revoked_since(connection: sqlite3.Connection, call: RevokedSince) -> Revocations:
-    rows = connection.execute(_REVOKED_SINCE, (call.position,)).fetchall()
-    position = rows[-1][0] if rows else call.position
-    return Revocations(position, tuple((id_.hex(), revoked_at / 1e6) for _, id_, revoked_at in rows))
-
-
-def _purge(connection: sqlite3.Connection, call: Purge) -> int:
-    before = micros(call.before)
-    connection.execute(_PURGE_FEED, (before,))
-    return connection.execute(_PURGE, (before, before, call.limit)).rowcount
-
-
-def _put_record(connection: sqlite3.Connection, call: PutRecord) -> bool:
-    if call.replace:
-        return connection.execute(_REPLACE_RECORD, (call.body, call.kind, call.name)).rowcount == 1
-    return connection.execute(_PUT_RECORD, (call.kind, call.name, call.body)).rowcount == 1
-
-
-def _get_record(connection: sqlite3.Connection, call: GetRecord) -> str | None:
-    row = connection.execute(_GET_RECORD, (call.kind, call.name)).fetchone()
-    return None if row is None else row[0]
-
-
-def _list_records(connection: sqlite3.Connection, call: ListRecords) -> tuple[tuple[str, str], ...]:
-    return tuple(connection.execute(_LIST_RECORDS, (call.kind,)))
-
-
-def _delete_record(connection: sqlite3.Connection, call: DeleteRecord) -> bool:
-    return connection.execute(_DELETE_RECORD, (call.kind, call.name)).rowcount == 1
-
-
-_ANSWER: dict[type[Call[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
-    Create: _create,
-    Get: _get,
-    Revoke: _revoke,
-    RevokeSubject: _revoke_subject,
-    ListSubject: _list_subject,
-    RevokedSince: _revoked_since,
-    Purge: _purge,
-    PutRecord: _put_record,
-    GetRecord: _get_record,
-    ListRecords: _list_records,
-    DeleteRecord: _delete_record,
-}
 _READS = {Get, ListSubject, RevokedSince, GetRecord, ListRecords}

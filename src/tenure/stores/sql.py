@@ -1,0 +1,196 @@
+"""What the SQL stores have in common: every call but the refresh, with its statements, written once.
+
+SQLite and PostgreSQL differ in the mark of a parameter, in the names of the tables, and in what they lock; `dialect`
+takes those. Both drivers' connections execute a statement and answer a cursor, which is all that is needed here. The
+refresh is each store's own: it is the statement that has to be fast.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.stores.protocol import (
+    Advance,
+    Call,
+    Create,
+    DeleteRecord,
+    Get,
+    GetRecord,
+    ListRecords,
+    ListSubject,
+    Purge,
+    PutRecord,
+    Revocations,
+    Revoke,
+    RevokedSince,
+    RevokeSubject,
+    Session,
+)
+from tenure.stores.rows import SESSION_COLUMNS, micros, row_of, session_of
+
+Connection = Any
+"""sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements of one dialect. `lock_subject` holds back other logins of a subject until this one is counted."""
+
+    create: str
+    get: str
+    revoke: str
+    list_subject: str
+    revoked_since: str
+    purge: str
+    purge_feed: str
+    put_record: str
+    replace_record: str
+    get_record: str
+    list_records: str
+    delete_record: str
+    lock_subject: str | None
+
+
+def dialect(
+    mark: str, *, prefix: str = "", lock_purged: str = "", bytewise: str = "", lock_subject: str | None = None
+) -> Statements:
+    """The statements with `mark` for each parameter and `prefix` before each table's name.
+
+    lock_purged: how the rows that are to be purged are locked. bytewise: how names are put in the order of their bytes.
+    """
+    sessions, revocations, records = (f"{prefix}{table}" for table in ("sessions", "revocations", "records"))
+    return Statements(
+        create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({', '.join([mark] * 13)}, NULL, NULL, NULL)",
+        get=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id = {mark}",
+        revoke=f"""
+            UPDATE {sessions} SET revoked_at = {mark}, revoked_reason = {mark}, revoked_by = {mark}
+            WHERE id = {mark} AND revoked_at IS NULL
+            RETURNING {SESSION_COLUMNS}
+        """,
+        list_subject=f"""
+            SELECT {SESSION_COLUMNS} FROM {sessions}
+            WHERE subject = {mark} AND revoked_at IS NULL AND expires_at > {mark}
+            ORDER BY created_at, id
+        """,
+        revoked_since=f"SELECT position, id, revoked_at FROM {revocations} WHERE position > {mark} ORDER BY position",
+        purge=f"""
+            DELETE FROM {sessions} WHERE id IN (
+                SELECT id FROM {sessions} WHERE expires_at < {mark} OR revoked_at < {mark} LIMIT {mark} {lock_purged}
+            )
+        """,
+        purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
+        put_record=f"""
+            INSERT INTO {records} (kind, name, body) VALUES ({mark}, {mark}, {mark}) ON CONFLICT DO NOTHING
+        """,
+        replace_record=f"UPDATE {records} SET body = {mark} WHERE kind = {mark} AND name = {mark}",
+        get_record=f"SELECT body FROM {records} WHERE kind = {mark} AND name = {mark}",
+        list_records=f"SELECT name, body FROM {records} WHERE kind = {mark} ORDER BY name {bytewise}",
+        delete_record=f"DELETE FROM {records} WHERE kind = {mark} AND name = {mark}",
+        lock_subject=lock_subject,
+    )
+
+
+def answers_to(
+    groups: Iterable[tuple[type[Call[Any]], list[Any]]],
+    connection: Connection,
+    statements: Statements,
+    advance: Callable[[Any, Sequence[Advance]], Sequence[Session | None]],
+) -> list[Any]:
+    """The answers to a batch that was cut into runs of one kind; `advance` is the store's own for the refreshes."""
+    answers: list[Any] = []
+    for kind, group in groups:
+        if kind is Advance:
+            answers += advance(connection, group)
+        else:
+            answers += [_ANSWER[kind](connection, statements, call) for call in group]
+    return answers
+
+
+def _create(connection: Connection, statements: Statements, call: Create) -> tuple[str, ...] | None:
+    new = call.session
+    ended: tuple[str, ...] = ()
+    if call.limit is not None:
+        if statements.lock_subject is not None:
+            connection.execute(statements.lock_subject, (new.subject,))
+        live = _list_subject(connection, statements, ListSubject(new.subject, new.created_at))
+        giving_way = call.giving_way(live)
+        if giving_way is None:
+            return None
+        for old in giving_way:
+            _revoke(connection, statements, Revoke(old.id, new.created_at, "session_limit", "policy"))
+        ended = tuple(old.id for old in giving_way)
+    connection.execute(statements.create, row_of(new))
+    return ended
+
+
+def _get(connection: Connection, statements: Statements, call: Get) -> Session | None:
+    row = connection.execute(statements.get, (bytes.fromhex(call.session_id),)).fetchone()
+    return None if row is None else session_of(row)
+
+
+def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Session | None:
+    arguments = (micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
+    row = connection.execute(statements.revoke, arguments).fetchone()
+    return None if row is None else session_of(row)
+
+
+def _revoke_subject(connection: Connection, statements: Statements, call: RevokeSubject) -> tuple[str, ...]:
+    live = _list_subject(connection, statements, ListSubject(call.subject, call.now))
+    chosen = [session.id for session in live if session.id != call.except_id]
+    ended = {
+        session_id
+        for session_id in sorted(chosen)  # the order in which a batch of refreshes locks them, too
+        if _revoke(connection, statements, Revoke(session_id, call.now, call.reason, call.by)) is not None
+    }
+    return tuple(session_id for session_id in chosen if session_id in ended)
+
+
+def _list_subject(connection: Connection, statements: Statements, call: ListSubject) -> tuple[Session, ...]:
+    rows = connection.execute(statements.list_subject, (call.subject, micros(call.now)))
+    return tuple(session_of(row) for row in rows)
+
+
+def _revoked_since(connection: Connection, statements: Statements, call: RevokedSince) -> Revocations:
+    rows = connection.execute(statements.revoked_since, (call.position,)).fetchall()
+    position = rows[-1][0] if rows else call.position
+    return Revocations(position, tuple((id_.hex(), revoked_at / 1e6) for _, id_, revoked_at in rows))
+
+
+def _purge(connection: Connection, statements: Statements, call: Purge) -> int:
+    before = micros(call.before)
+    connection.execute(statements.purge_feed, (before,))
+    return int(connection.execute(statements.purge, (before, before, call.limit)).rowcount)
+
+
+def _put_record(connection: Connection, statements: Statements, call: PutRecord) -> bool:
+    if call.replace:
+        return bool(connection.execute(statements.replace_record, (call.body, call.kind, call.name)).rowcount == 1)
+    return bool(connection.execute(statements.put_record, (call.kind, call.name, call.body)).rowcount == 1)
+
+
+def _get_record(connection: Connection, statements: Statements, call: GetRecord) -> str | None:
+    row = connection.execute(statements.get_record, (call.kind, call.name)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _list_records(connection: Connection, statements: Statements, call: ListRecords) -> tuple[tuple[str, str], ...]:
+    return tuple(connection.execute(statements.list_records, (call.kind,)))
+
+
+def _delete_record(connection: Connection, statements: Statements, call: DeleteRecord) -> bool:
+    return bool(connection.execute(statements.delete_record, (call.kind, call.name)).rowcount == 1)
+
+
+_ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
+    Create: _create,
+    Get: _get,
+    Revoke: _revoke,
+    RevokeSubject: _revoke_subject,
+    ListSubject: _list_subject,
+    RevokedSince: _revoked_since,
+    Purge: _purge,
+    PutRecord: _put_record,
+    GetRecord: _get_record,
+    ListRecords: _list_records,
+    DeleteRecord: _delete_record,
+}
