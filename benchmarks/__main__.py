@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.report import machine, report
 
-NAMES = ["refresh", "checks", "http", "client", "growth", "postgres", "peer"]
+NAMES = ["refresh", "checks", "http", "client", "growth", "postgres", "valkey", "peer"]
 
 if __name__ == "__main__":
     report("machine", **machine())

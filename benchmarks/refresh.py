@@ -14,6 +14,7 @@ from tenure import AsyncTenure
 from tenure.family import Head
 from tenure.stores import open_store
 from tenure.stores.protocol import Advance, Create, Session
+from tenure.tokens import session_id_for
 
 CALLERS, REFRESHES, RUNS = 256, 100, 5
 
@@ -44,7 +45,7 @@ async def whole(url: str) -> list[float]:
 async def store_step(url: str) -> list[float]:
     """Only the durable compare-and-set, through the same asyncio side of the same store."""
     store, now = open_store(url), time.time()
-    ids = [os.urandom(16).hex() for _ in range(CALLERS)]
+    ids = [session_id_for(f"user-{number}", os.urandom).hex() for number in range(CALLERS)]
     heads = [Head(0, os.urandom(32), None, now)] * CALLERS
     for number, id_ in enumerate(ids):
         ends = now + 1e6

@@ -143,7 +143,9 @@ class Checker:
     def forget_expired(self) -> None:
         """Drop revocations that no living token can need any more."""
         now = self._now()
-        self._revoked = {sid: until for sid, until in self._revoked.copy().items() if until > now}
+        for session_id, until in self._revoked.copy().items():
+            if until <= now:
+                self._revoked.pop(session_id, None)
 
     def check(self, token: str) -> Claims:
         """What a valid token says; raises InvalidAccessToken for any other."""

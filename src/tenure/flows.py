@@ -34,6 +34,7 @@ from tenure.tokens import (
     first_token,
     nonce_hash,
     seal,
+    session_id_for,
     unseal,
 )
 
@@ -76,7 +77,7 @@ def login(
     check_subject(subject)
     check_scope(scope)
     now = issuer.now()
-    session_id = issuer.keys.subject_bucket(subject) + issuer.random(SESSION_ID_BYTES - 2)
+    session_id = session_id_for(subject, issuer.random)
     root = issuer.random(NONCE_BYTES)
     session = Session(
         id=session_id.hex(),

@@ -10,7 +10,6 @@ signs at a given moment is a question of arithmetic, asked of the same list by e
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,10 +40,9 @@ _KEY_CLASSES: dict[str, Any] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey, "oct"
 
 @dataclass(frozen=True, slots=True)
 class DerivedKeys:
-    """What one root secret gives: `tag` seals refresh tokens, `bucket` sorts subjects, `wrap` encrypts keys at rest."""
+    """What one root secret gives: `tag` seals refresh tokens, `wrap` encrypts keys at rest."""
 
     tag: bytes = field(repr=False)
-    bucket: bytes = field(repr=False)
     wrap: bytes = field(repr=False)
 
     @classmethod
@@ -56,11 +54,7 @@ class DerivedKeys:
                 f"The secret has {len(material)} bytes; at least {SECRET_BYTES} random ones are needed. "
                 "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
-        return cls(*(_derive(material, label) for label in (b"refresh token tag", b"subject bucket", b"key wrap")))
-
-    def subject_bucket(self, subject: str) -> bytes:
-        """The first two bytes of every session id of `subject`, so that a sharded store keeps them together."""
-        return hmac.digest(self.bucket, subject.encode(), "sha256")[:2]
+        return cls(*(_derive(material, label) for label in (b"refresh token tag", b"key wrap")))
 
 
 def _derive(material: bytes, label: bytes) -> bytes:

@@ -30,11 +30,12 @@ _log = logging.getLogger("tenure")
 class _Deployment:
     """What both fronts are made of: a store, an issuer, an event hook.
 
-    store: a URL ("sqlite:///file.db", "postgresql://…", "memory://") or a Store. secret: the root secret, at least 32
-    random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens' `iss` and
-    `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login and at each
-    refresh and answers the application's claims, or None if the account is gone, which ends the session. on_event: is
-    called with each Event. poll: how often the store is asked for news of revocations and keys, in seconds.
+    store: a URL ("sqlite:///file.db", "postgresql://…", "valkey://…", "memory://") or a Store. secret: the root secret,
+    at least 32 random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens'
+    `iss` and `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login
+    and at each refresh and answers the application's claims, or None if the account is gone, which ends the session.
+    on_event: is called with each Event. poll: how often the store is asked for news of revocations and keys, in
+    seconds.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Tenure(_Deployment):
     def _begin(self) -> None:
         self._stopped = threading.Event()
         self.run(self._upkeep())
+        self.store.watch(self.issuer.heard_revoked)
         threading.Thread(target=self._watch, name="tenure-upkeep", daemon=True).start()
 
     def login(
@@ -232,6 +234,7 @@ class AsyncTenure(_Deployment):
         async with self._starting:
             if self._watcher is None:
                 await adrive(self._upkeep(), self.store, self._hook)
+                self.store.watch(self.issuer.heard_revoked)
                 self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:

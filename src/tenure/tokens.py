@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tenure.errors import ForgedToken
@@ -24,6 +24,7 @@ from tenure.errors import ForgedToken
 PREFIX = "tnr1_"
 NONCE_BYTES = 16
 SESSION_ID_BYTES = 16
+BUCKET_BYTES = 2
 LAST_GENERATION = 2**32 - 1
 
 _TAG_BYTES = 16
@@ -52,6 +53,20 @@ class RefreshToken:
     def child(self, nonce: bytes) -> "RefreshToken":
         """The link that follows this one, with a fresh `nonce` of 16 random bytes."""
         return RefreshToken(self.session_id, self.generation + 1, self.parent, self.nonce, nonce)
+
+
+def session_id_for(subject: str, random: Callable[[int], bytes]) -> bytes:
+    """A new session id: the subject's bucket, then 14 random bytes."""
+    return bucket_of(subject) + random(SESSION_ID_BYTES - BUCKET_BYTES)
+
+
+def bucket_of(subject: str) -> bytes:
+    """The first two bytes of every session id of `subject`, so that a sharded store keeps them together.
+
+    No key goes in: it would part a subject's sessions each time the secret changes, and it would hide nothing, as
+    whoever sees a session id of theirs sees the bucket.
+    """
+    return hashlib.sha256(b"tenure subject bucket\0" + subject.encode()).digest()[:BUCKET_BYTES]
 
 
 def first_token(session_id: bytes, root: bytes, nonce: bytes) -> RefreshToken:

@@ -25,7 +25,7 @@ from tenure.inputs import hash_of_attempt
 from tenure.issuer import Issuer
 from tenure.keys import KeyRing, generate_signing_key
 from tenure.stores.protocol import Advance, Create, Get, Revoke, RevokeSubject
-from tenure.tokens import LAST_GENERATION, RefreshToken, nonce_hash, seal, unseal
+from tenure.tokens import LAST_GENERATION, RefreshToken, bucket_of, nonce_hash, seal, unseal
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 
 NOW = 1_800_000_000.0
@@ -108,7 +108,7 @@ def test_login_makes_one_row_and_its_first_token(issuer: Issuer) -> None:
     flow = Flow(login(issuer, "user-42", claims={"a": 1}, device="phone", client_id="app", scope="read"))
     create = flow.effect
     assert isinstance(create, Create)
-    sid = issuer.keys.subject_bucket("user-42") + b"\x01" * 14
+    sid = bucket_of("user-42") + b"\x01" * 14
     assert create == Create(
         Session(
             id=sid.hex(), subject="user-42", client_id="app", scope="read", claims={"a": 1}, device="phone",

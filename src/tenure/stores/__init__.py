@@ -1,11 +1,14 @@
 """Stores keep sessions: the protocol they speak, and one module for each place to keep them."""
 
+import re
+
 from tenure.errors import ConfigurationError
 from tenure.stores.memory import MemoryStore
 from tenure.stores.protocol import Store
 from tenure.stores.sqlite import SqliteStore
 
-_FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://…, or memory:// for tests"
+_FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://…, valkey://…, or memory:// for tests"
+_VALKEY = re.compile(r"(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
 
 def open_store(url: str) -> Store:
@@ -14,6 +17,8 @@ def open_store(url: str) -> Store:
         return MemoryStore()
     if url.startswith(("postgresql://", "postgres://")):
         return _postgres(url)
+    if _VALKEY.match(url):
+        return _valkey(url)
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
         return SqliteStore(url.removeprefix("sqlite:///"))
     raise ConfigurationError(f"The store is a URL of one of these forms: {_FORMS}.")
@@ -27,3 +32,13 @@ def _postgres(url: str) -> Store:
             f"PostgreSQL needs more than the library ({missing.name} is missing): pip install 'tenure[postgres]'"
         ) from None
     return PostgresStore(url)
+
+
+def _valkey(url: str) -> Store:
+    try:
+        from tenure.stores.valkey import ValkeyStore
+    except ImportError as missing:
+        raise ConfigurationError(
+            f"Valkey needs more than the library ({missing.name} is missing): pip install 'tenure[valkey]'"
+        ) from None
+    return ValkeyStore(url)

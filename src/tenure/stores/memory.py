@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from tenure.stores.listening import Heard
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -58,6 +59,9 @@ class MemoryStore:
     async def arun(self, call: Call[T]) -> T:
         """Answer one call; nothing in here takes long enough to be waited for."""
         return self.run(call)
+
+    def watch(self, heard: Heard) -> None:
+        """There is no other instance to hear from."""
 
     def close(self) -> None:
         """Nothing to let go of."""

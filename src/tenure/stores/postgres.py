@@ -7,13 +7,16 @@ is made anew at the next batch; until then, callers are told that the store is u
 longer than a few seconds.
 """
 
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 import psycopg
 
 from tenure.errors import StoreUnavailable
 from tenure.stores.group_commit import GroupCommit
+from tenure.stores.listening import Heard, Listener
 from tenure.stores.postgres_schema import BoundedConnection, migrate
 from tenure.stores.protocol import (
     Advance,
@@ -26,6 +29,7 @@ from tenure.stores.sql import answers_to, dialect
 T = TypeVar("T")
 
 _TRIES_ALONE = 5
+_LISTEN_SECONDS = 0.5
 
 _STATEMENTS = dialect(
     "%s",
@@ -60,6 +64,7 @@ class PostgresStore:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: BoundedConnection | None = None
+        self._listener: Listener | None = None
         try:
             migrate(self._connected())
         except BaseException:
@@ -75,8 +80,23 @@ class PostgresStore:
         """Answer one call once the answer is committed."""
         return await self._commits.arun(call)
 
+    def watch(self, heard: Heard) -> None:
+        """Call `heard` with each revocation as it happens, over a connection of its own."""
+
+        def listen(closed: threading.Event) -> None:
+            with closing(BoundedConnection.to(self._url)) as connection:
+                connection.execute("LISTEN tenure_revoked")
+                while not closed.is_set():
+                    for news in connection.notifies(timeout=_LISTEN_SECONDS):
+                        session_id, _, revoked_at = news.payload.partition(" ")
+                        heard(session_id, int(revoked_at) / 1e6)
+
+        self._listener = Listener(listen, (psycopg.Error, OSError), name="tenure-postgres-news")
+
     def close(self) -> None:
-        """Answer what waits already, then close the connection."""
+        """Answer what waits already, then close the connections."""
+        if self._listener is not None:
+            self._listener.close()
         self._commits.close()
         self._disconnect()
 

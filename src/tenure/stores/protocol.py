@@ -6,7 +6,7 @@ things: a call happens wholly or not at all, an answer is given only after what 
 one session happen one after the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -126,7 +126,10 @@ class ListSubject(Call[tuple[Session, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """Sessions revoked since some position in the feed: ids with the moment (seconds, UTC), and the new position."""
+    """Sessions revoked since some position in the feed: ids with the moment (seconds, UTC), and the new position.
+
+    What happened at that very position may be told once more the next time; nothing is ever left out.
+    """
 
     position: int
     revoked: tuple[tuple[str, float], ...]
@@ -193,6 +196,11 @@ class Store(Protocol):
 
     async def arun(self, call: Call[T]) -> T:
         """Answer one call without blocking the event loop. Raises StoreUnavailable where the store can't."""
+        ...
+
+    def watch(self, heard: Callable[[str, float], None]) -> None:
+        """Call `heard` with each revocation as it happens, from a thread of the store's: its session's id, and when it
+        was revoked (seconds, UTC). A store that can't push does nothing: its feed is polled anyway."""
         ...
 
     def close(self) -> None:

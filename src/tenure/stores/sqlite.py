@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from tenure.errors import StoreUnavailable
 from tenure.stores.group_commit import GroupCommit
+from tenure.stores.listening import Heard
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -81,6 +82,9 @@ class SqliteStore:
     async def arun(self, call: Call[T]) -> T:
         """Answer one call once the answer is durable."""
         return await self._commits.arun(call)
+
+    def watch(self, heard: Heard) -> None:
+        """SQLite pushes nothing: other processes' revocations are heard of by polling."""
 
     def close(self) -> None:
         """Answer what waits already, then close the file."""

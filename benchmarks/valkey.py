@@ -1,0 +1,64 @@
+"""The store step and the whole refresh on Valkey, against a bare pipelining client with the same script on that server.
+
+The bare client is redis-py with hiredis: 128 calls a pipeline, one pipeline after the other, replies left unread. Every
+write is fsynced (`appendfsync always`) on both sides.
+"""
+
+import contextlib
+import os
+import statistics
+import time
+
+import uvloop
+from redis import Redis
+
+from benchmarks.refresh import CALLERS, REFRESHES, RUNS, store_step, whole
+from benchmarks.report import report
+from tenure.family import Head
+from tenure.stores.group_commit import MAX_BATCH
+from tenure.stores.protocol import Advance, Create, Session
+from tenure.stores.valkey_calls import request_of
+from tenure.tokens import session_id_for
+from tests.stores.servers import Valkey
+
+
+def bare(client: Redis) -> float:
+    """Compare-and-sets a second."""
+    now = time.time()
+    heads = [Head(0, os.urandom(32), None, now)] * CALLERS
+    ids = [session_id_for(f"user-{number}", os.urandom).hex() for number in range(CALLERS)]
+    for number, id_ in enumerate(ids):
+        made = Session(id_, f"user-{number}", "c", "", {}, "", now, now + 1e6, now + 1e6, heads[number])
+        (command,) = request_of(Create(made)).commands
+        client.execute_command(*command.words(whole=True))
+    batches = []
+    for turn in range(REFRESHES):
+        commands = []
+        for number, id_ in enumerate(ids):
+            old, heads[number] = heads[number], Head(turn + 1, os.urandom(32), None, now)
+            call = Advance(id_, "c", old.generation, old.nonce_hash, heads[number], now + 1e6)
+            commands += request_of(call).commands
+        if turn == 0:
+            client.execute_command(*commands[0].words(whole=True))  # so that the server knows the script
+        batches += [
+            [command.words() for command in commands[start : start + MAX_BATCH]]
+            for start in range(0, len(commands), MAX_BATCH)
+        ]
+    begun = time.perf_counter()
+    for batch in batches:
+        with client.pipeline(transaction=False) as pipeline:
+            for words in batch:
+                pipeline.execute_command(*words)
+            pipeline.execute()
+    return CALLERS * REFRESHES / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    server = Valkey("--appendonly", "yes", "--appendfsync", "always")
+    with contextlib.closing(server), server.client() as client:
+        peer = statistics.median(bare(client) for _ in range(RUNS))
+        steps = statistics.median(uvloop.run(store_step(server.url)))
+        refreshes = statistics.median(uvloop.run(whole(server.url)))
+    report("a bare client on Valkey, 128 calls a pipeline", value=peer)
+    report("Valkey: store steps a second, 256 callers", value=steps, ratio=steps / peer, goal=0.6)
+    report("Valkey: whole refreshes a second in one process", value=refreshes, ratio=refreshes / peer)

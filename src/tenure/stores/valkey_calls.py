@@ -1,0 +1,296 @@
+"""What each call is in Valkey: the commands that it takes, and how their replies are read.
+
+Keys carry a hash tag, so that a Cluster keeps together what belongs together: `{b7}` is the first byte of a session's
+id, which all sessions of a subject share. There are 256 of them, few enough to ask all of their feeds at once.
+
+    tenure:{b7}:session:<id>        one session, laid out as in valkey_scripts/session.lua
+    tenure:{b7}:subject:<subject>   the ids of its sessions
+    tenure:{b7}:revoked             the feed: id and moment of each revocation, in the order of the server's time
+    tenure:{records}:<kind>         accounts, clients, signing keys
+"""
+
+import json
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tenure.family import Head
+from tenure.stores.protocol import (
+    Advance,
+    Call,
+    Create,
+    DeleteRecord,
+    Get,
+    GetRecord,
+    ListRecords,
+    ListSubject,
+    Purge,
+    PutRecord,
+    Revocations,
+    Revoke,
+    RevokedSince,
+    RevokeSubject,
+    Session,
+)
+from tenure.stores.rows import micros
+from tenure.stores.valkey_scripts import digest, source
+from tenure.tokens import bucket_of
+
+CHANNEL = "tenure:revoked"
+
+_HEAD = struct.Struct(">Q32s32sQ")
+_VALUE = struct.Struct(">Q32s32sQQQQQH")
+_NO_ATTEMPT = bytes(32)
+_decode = json.JSONDecoder().decode
+_TAGS = tuple(f"{byte:02x}" for byte in range(256))
+
+
+class Command(NamedTuple):
+    """One command to one server. `key` says which: the one that holds it. `arguments` are a script's, if it has one."""
+
+    key: str
+    arguments: tuple[str | bytes | int, ...]
+    script: str | None = None
+    writes: bool = True
+
+    def words(self, *, whole: bool = False) -> tuple[str | bytes | int, ...]:
+        """The command as it is sent; a script by its digest, or `whole`, for a server that has not seen it."""
+        if self.script is None:
+            return self.arguments
+        named = ("EVAL", source(self.script)) if whole else ("EVALSHA", digest(self.script))
+        return (*named, *self.arguments)
+
+
+class Request(NamedTuple):
+    """A call as the server sees it: commands, and what makes an answer of their replies."""
+
+    commands: Sequence[Command]
+    answer: Callable[[Sequence[Any]], Any]
+
+
+def request_of(call: Call[Any]) -> Request:
+    """The commands for a call."""
+    return _REQUEST[type(call)](call)
+
+
+def key_of(call: Call[Any]) -> str | None:
+    """The key that decides which server answers a call; None for one that is asked of all."""
+    if isinstance(call, RevokedSince | Purge):
+        return None
+    if isinstance(call, Create):
+        return _session_key(call.session.id)
+    if isinstance(call, Advance | Get | Revoke):
+        return _session_key(call.session_id)
+    if isinstance(call, ListSubject | RevokeSubject):
+        return _subject_key(call.subject)
+    return _RECORDS
+
+
+_RECORDS = "tenure:{records}"
+
+
+def _prefix(tag: str) -> str:
+    return f"tenure:{{{tag}}}:session:"
+
+
+def _session_key(session_id: str) -> str:
+    return _prefix(session_id[:2]) + session_id
+
+
+def _feed_key(tag: str) -> str:
+    return f"tenure:{{{tag}}}:revoked"
+
+
+def _subject_key(subject: str) -> str:
+    return f"tenure:{{{_tag_of(subject)}}}:subject:{subject}"
+
+
+def _tag_of(subject: str) -> str:
+    return bucket_of(subject)[:1].hex()
+
+
+def _records_key(kind: str) -> str:
+    return f"{_RECORDS}:{kind}"
+
+
+def _script(name: str, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
+    return Command(keys[0], (len(keys), *keys, *arguments), name)
+
+
+def _read(key: str, *words: str | bytes | int) -> Command:
+    return Command(key, words, writes=False)
+
+
+def _client(client_id: str) -> bytes:
+    encoded = client_id.encode()
+    return struct.pack(">H", len(encoded)) + encoded
+
+
+def _head(head: Head) -> bytes:
+    attempt = head.attempt_hash or _NO_ATTEMPT
+    return _HEAD.pack(head.generation, head.nonce_hash, attempt, micros(head.rotated_at))
+
+
+def _value(session: Session) -> bytes:
+    moments = (session.expires_at, session.ends_at, session.created_at, session.revoked_at or 0.0)
+    rest = [session.subject, session.scope, session.claims, session.device]
+    value = _head(session.head) + struct.pack(">QQQQ", *map(micros, moments)) + _client(session.client_id)
+    value += json.dumps(rest, ensure_ascii=False, separators=(",", ":"), default=dict).encode()
+    if session.revoked_at is not None:
+        value += b"\n" + _said(session.revoked_reason, session.revoked_by)
+    return value
+
+
+def _said(reason: str | None, by: str | None) -> bytes:
+    return json.dumps([reason, by]).encode()
+
+
+def _session(session_id: str, value: bytes | None) -> Session | None:
+    if value is None:
+        return None
+    (generation, nonce_hash, attempt, rotated_at, expires_at, ends_at, created_at, revoked_at, length) = (
+        _VALUE.unpack_from(value)
+    )
+    text = _VALUE.size + length
+    rest, _, said = value[text:].decode().partition("\n")
+    subject, scope, claims, device = _decode(rest)
+    reason, by = _decode(said) if said else (None, None)
+    return Session(
+        session_id, subject, value[_VALUE.size : text].decode(), scope, claims, device, created_at / 1e6,
+        expires_at / 1e6, ends_at / 1e6,
+        Head(generation, nonce_hash, None if attempt == _NO_ATTEMPT else attempt, rotated_at / 1e6),
+        revoked_at / 1e6 if revoked_at else None, reason, by,
+    )  # fmt: skip
+
+
+def _ids(replies: Sequence[Any]) -> tuple[str, ...] | None:
+    return None if replies[0] is None else tuple(session_id.decode() for session_id in replies[0])
+
+
+def _create(call: Create) -> Request:
+    new, tag = call.session, call.session.id[:2]
+    if tag != _tag_of(new.subject):
+        raise ValueError("the session's id is not of its subject's bucket")
+    keys = (_session_key(new.id), _subject_key(new.subject), _feed_key(tag))
+    limit = -1 if call.limit is None else call.limit
+    said = _said("session_limit", "policy")
+    command = _script("create", keys, _value(new), new.id, _prefix(tag), limit, int(call.end_oldest), said)
+    return Request([command], _ids)
+
+
+def _advance(call: Advance) -> Request:
+    expected = struct.pack(">Q32s", call.expected_generation, call.expected_hash)
+    command = _script(
+        "advance",
+        [_session_key(call.session_id)],
+        expected,
+        _client(call.client_id),
+        _head(call.head),
+        micros(call.idle_deadline),
+    )
+    return Request([command], lambda replies: _session(call.session_id, replies[0]))
+
+
+def _get(call: Get) -> Request:
+    key = _session_key(call.session_id)
+    return Request([_read(key, "GET", key)], lambda replies: _session(call.session_id, replies[0]))
+
+
+def _revoke(call: Revoke) -> Request:
+    keys = (_session_key(call.session_id), _feed_key(call.session_id[:2]))
+    command = _script("revoke", keys, call.session_id, micros(call.now), _said(call.reason, call.by))
+    return Request([command], lambda replies: _session(call.session_id, replies[0]))
+
+
+def _revoke_subject(call: RevokeSubject) -> Request:
+    tag = _tag_of(call.subject)
+    arguments = (_prefix(tag), micros(call.now), _said(call.reason, call.by), call.except_id or "")
+    return Request([_script("revoke_subject", (_subject_key(call.subject), _feed_key(tag)), *arguments)], _ids)
+
+
+def _list_subject(call: ListSubject) -> Request:
+    arguments = (_prefix(_tag_of(call.subject)), micros(call.now))
+
+    def answer(replies: Sequence[Any]) -> tuple[Session | None, ...]:
+        ids, values = replies[0][::2], replies[0][1::2]
+        return tuple(_session(session_id.decode(), value) for session_id, value in zip(ids, values, strict=True))
+
+    return Request([_script("list_subject", [_subject_key(call.subject)], *arguments)], answer)
+
+
+def _revoked_since(call: RevokedSince) -> Request:
+    """Everything is told up to the time of the server whose clock is the furthest behind; what is told beyond that,
+    is told once more next time."""
+
+    def answer(replies: Sequence[Any]) -> Revocations:
+        told_until = min(int(time) for time, _ in replies) - 1
+        news = sorted(
+            (float(position), entry)
+            for _, found in replies
+            for entry, position in zip(found[::2], found[1::2], strict=True)
+        )
+        return Revocations(max(call.position, told_until), tuple(heard_in(entry) for _, entry in news))
+
+    return Request([_script("revoked_since", [_feed_key(tag)], call.position) for tag in _TAGS], answer)
+
+
+def heard_in(entry: bytes) -> tuple[str, float]:
+    """What an entry of the feed and a message on CHANNEL tell: a session's id, and when it was revoked."""
+    session_id, _, revoked_at = entry.decode().partition(" ")
+    return session_id, int(revoked_at) / 1e6
+
+
+def _purge(call: Purge) -> Request:
+    """Sessions are forgotten by the server itself, so that only the feed is left to do."""
+    moment = micros(call.before)
+    return Request([_script("forget_revocations", [_feed_key(tag)], moment) for tag in _TAGS], lambda _: 0)
+
+
+def _put_record(call: PutRecord) -> Request:
+    key = _records_key(call.kind)
+    if call.replace:
+        command = _script("replace_record", [key], call.name, call.body)
+    else:
+        command = Command(key, ("HSETNX", key, call.name, call.body))
+    return Request([command], _truth)
+
+
+def _truth(replies: Sequence[Any]) -> bool:
+    return bool(replies[0])
+
+
+def _get_record(call: GetRecord) -> Request:
+    key = _records_key(call.kind)
+    command = _read(key, "HGET", key, call.name)
+    return Request([command], lambda replies: None if replies[0] is None else replies[0].decode())
+
+
+def _list_records(call: ListRecords) -> Request:
+    key = _records_key(call.kind)
+
+    def answer(replies: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+        names, bodies = replies[0][::2], replies[0][1::2]
+        return tuple((name.decode(), body.decode()) for name, body in sorted(zip(names, bodies, strict=True)))
+
+    return Request([_read(key, "HGETALL", key)], answer)
+
+
+def _delete_record(call: DeleteRecord) -> Request:
+    key = _records_key(call.kind)
+    return Request([Command(key, ("HDEL", key, call.name))], _truth)
+
+
+_REQUEST: Mapping[type[Call[Any]], Callable[[Any], Request]] = {
+    Create: _create,
+    Advance: _advance,
+    Get: _get,
+    Revoke: _revoke,
+    RevokeSubject: _revoke_subject,
+    ListSubject: _list_subject,
+    RevokedSince: _revoked_since,
+    Purge: _purge,
+    PutRecord: _put_record,
+    GetRecord: _get_record,
+    ListRecords: _list_records,
+    DeleteRecord: _delete_record,
+}

@@ -1,0 +1,11 @@
+-- KEYS: session, feed. ARGV: id, now, reason and by whom. Answers the session as it is then, or nothing where there was
+-- none that was not already revoked.
+local value = redis.call('GET', KEYS[1])
+if not value then
+    return false
+end
+local _, _, _, revoked_at = times(value)
+if revoked_at ~= 0 then
+    return false
+end
+return revoke(KEYS[1], KEYS[2], ARGV[1], value, tonumber(ARGV[2]), ARGV[3])
