@@ -35,7 +35,7 @@ class _Deployment:
     `iss` and `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login
     and at each refresh and answers the application's claims, or None if the account is gone, which ends the session.
     on_event: is called with each Event. poll: how often the store is asked for news of revocations and keys, in
-    seconds.
+    seconds. migrate: whether PostgreSQL's tables are made or brought forward, where need be.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class _Deployment:
         claims: ClaimsSource | None = None,
         on_event: Hook | None = None,
         poll: float = 1.0,
+        migrate: bool = True,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -65,7 +66,7 @@ class _Deployment:
             now=clock,
             random=random,
         )
-        self.store = open_store(store) if isinstance(store, str) else store
+        self.store = open_store(store, migrate=migrate) if isinstance(store, str) else store
         self._hook = on_event
         self._poll = poll
         self._position = 0

@@ -29,9 +29,11 @@ from tenure.stores.protocol import (
     ListSubject,
     Purge,
     PutRecord,
+    Restore,
     Revoke,
     RevokedSince,
     RevokeSubject,
+    Scan,
     Session,
     Store,
 )
@@ -227,6 +229,47 @@ def test_purge_deletes_what_is_over_and_nothing_else(ask: Ask, url: str) -> None
         assert ask(Purge(NOW - 50, limit=10)) == 0
         assert [ask(Get(s.id)) is not None for s in (live, expired, revoked, lately)] == [True, False, False, True]
     assert [session_id for session_id, _ in ask(RevokedSince(0)).revoked] == [lately.id]
+
+
+def scanned(ask: Ask, limit: int) -> list[Session]:
+    found: list[Session] = []
+    cursor, seen = "", 0.0
+    while True:
+        page = ask(Scan(cursor, limit))
+        assert seen <= page.progress <= 1
+        found += page.sessions
+        cursor, seen = page.cursor, page.progress
+        if not cursor:
+            assert seen == 1
+            return found
+
+
+def test_a_scan_tells_all_sessions(ask: Ask) -> None:
+    assert scanned(ask, 10) == []
+    made = [create(ask, subject=f"user-{number}") for number in range(120)]
+    ask(PutRecord("client", "one", "x"))
+    ask(Revoke(made[0].id, NOW, "x", "y"))
+    made[0] = ask(Get(made[0].id))
+    ask(advance(made[1]))
+    made[1] = ask(Get(made[1].id))
+    for limit in (7, 1000):
+        found = {one.id: one for one in scanned(ask, limit)}
+        assert found == {one.id: one for one in made}
+
+
+def test_restoring_never_turns_back(ask: Ask) -> None:
+    made = session(head=Head(3, hashed(3), hashed(99), NOW + 2), expires_at=NOW + 77)
+    assert ask(Restore(made))
+    assert ask(Get(made.id)) == made
+    assert ask(ListSubject("user-42", NOW)) == (made,)
+    assert ask(Restore(made))
+    newer = replace(made, head=Head(4, hashed(4), None, NOW + 3), expires_at=NOW + 88)
+    assert ask(Restore(newer))
+    assert not ask(Restore(made))
+    assert ask(Get(made.id)) == newer
+    assert ask(RevokeSubject("user-42", NOW + 4, "x", "y")) == (made.id,)
+    assert not ask(Restore(newer))
+    assert ask(Get(made.id)).revoked_at == NOW + 4
 
 
 def test_the_feeds_position_is_never_given_twice(ask: Ask) -> None:

@@ -17,7 +17,7 @@ from tenure import ConfigurationError, StoreUnavailable, Tenure
 from tenure.errors import SchemaTooNew
 from tenure.stores import postgres_schema
 from tenure.stores.postgres import PostgresStore
-from tenure.stores.protocol import Create, Get, ListRecords, Session
+from tenure.stores.protocol import Create, Get, ListRecords, Revoke, RevokedSince, Session
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.service.process import PASSWORD, service, tenure
 from tests.stores.servers import Postgres, postgres_database
@@ -257,4 +257,34 @@ def test_reading_goes_by_the_same_store(url: str) -> None:
     store = PostgresStore(url)
     assert store.run(Get("00" * 16)) is None
     assert store.run(ListRecords("account")) == ()
+    store.close()
+
+
+def test_tables_are_not_made_where_that_is_switched_off(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Run: tenure migrate"):
+        PostgresStore(url, migrate=False)
+    refused = tenure(tmp_path, "serve", store=url, migrate="false", secret=SECRET)
+    assert refused.returncode != 0
+    assert "Run: tenure migrate" in refused.stderr
+    assert tenure(tmp_path, "migrate", store=url, migrate="false").returncode == 0
+    PostgresStore(url, migrate=False).close()
+
+
+def test_a_store_of_the_first_version_is_brought_forward(url: str) -> None:
+    """With its feed, whose positions were counted then and are moments now."""
+    ask(url, (Path(postgres_schema.__file__).parent / "0001_sessions.sql").read_text())
+    ask(url, "CREATE TABLE tenure_schema (version integer NOT NULL)")
+    ask(url, "INSERT INTO tenure_schema VALUES (1)")
+    columns = "'', '', '', '{}', '', 0, 9, 9, 0, '', NULL, 0, NULL, NULL, NULL"
+    ask(
+        url,
+        "INSERT INTO tenure_sessions SELECT decode(repeat('0' || n, 16), 'hex'), "
+        f"{columns} FROM generate_series(1, 2) AS n",
+    )
+    ask(url, r"UPDATE tenure_sessions SET revoked_at = 5 WHERE id = decode(repeat('01', 16), 'hex')")
+    store = PostgresStore(url)
+    before = store.run(RevokedSince(0))
+    assert [session_id for session_id, _ in before.revoked] == ["01" * 16]
+    store.run(Revoke("02" * 16, 7.0, "x", "y"))
+    assert store.run(RevokedSince(before.position)).revoked == (("02" * 16, 7.0),)
     store.close()

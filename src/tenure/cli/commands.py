@@ -61,5 +61,6 @@ for group in (
     keys.keys,
     store.migrate,
     store.purge,
+    store.copy,
 ):
     tenure.add_command(group)

@@ -23,7 +23,7 @@ from tenure.stores.protocol import Store
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_STORE_SETTINGS = ("store", "secret", "secret_fallbacks")
+_STORE_SETTINGS = ("store", "migrate", "secret", "secret_fallbacks")
 
 
 def settings_options(*names: str) -> Callable[[F], F]:
@@ -89,7 +89,7 @@ def open_deployment(settings: Settings) -> Iterator[Deployment]:
         now=time.time,
         random=os.urandom,
     )
-    store = open_store(settings.store)
+    store = open_store(settings.store, migrate=settings.migrate)
     try:
         yield Deployment(store, issuer)
     finally:

@@ -1,12 +1,19 @@
 """The store on the command line: its schema, and what is over."""
 
+import asyncio
+import hashlib
 import time
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
-from tenure.cli.options import Deployment, deployment_options
+from tenure.cli.options import Deployment, deployment_options, plain_errors, settings_options
 from tenure.cli.output import json_option, print_done
-from tenure.server.settings import seconds
+from tenure.server.settings import Settings, seconds
+from tenure.stores import copying, open_store
 from tenure.upkeep import purge as purge_flow
 
 BATCH = 1000
@@ -28,9 +35,10 @@ class Duration(click.ParamType[float]):
 
 @click.command()
 @json_option
-@deployment_options()
-def migrate(deployment: Deployment, as_json: bool) -> None:  # noqa: ARG001 - to have the store open is all
-    """Make the store's tables, or bring them forward. (Opening a store does so, too, where its role may.)"""
+@settings_options("store")
+def migrate(settings: Settings, as_json: bool) -> None:
+    """Make the store's tables, or bring them forward. (Opening a store does so, too, unless that is switched off.)"""
+    open_store(settings.store).close()
     print_done("The store's schema is up to date.", {"migrated": True}, as_json=as_json)
 
 
@@ -48,3 +56,33 @@ def purge(deployment: Deployment, keep: float, as_json: bool) -> None:
             break
         time.sleep(PAUSE_SECONDS)
     print_done(f"{deleted} sessions were deleted.", {"deleted": deleted}, as_json=as_json)
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@json_option
+def copy(source: str, target: str, as_json: bool) -> None:
+    """Copy all that is in the store FROM to the store TO (URLs), with everybody still logged in, and verify it.
+
+    The service may go on with FROM meanwhile. A copy that was broken off goes on where it was. At the end: stop the
+    service, copy once more, and start it with TO. Both use the same secret.
+    """
+    with plain_errors(), ExitStack() as opened:
+        stores = [opened.enter_context(closing(open_store(url))) for url in (source, target)]
+        bar = opened.enter_context(Progress(console=Console(stderr=True), disable=as_json))
+        tasks = {name: bar.add_task(name, total=1.0) for name in ("copying", "verifying")}
+        name = hashlib.sha256(source.encode()).hexdigest()  # the URL may have a password in it
+
+        def watch(task: str, done: float) -> None:
+            bar.update(tasks[task], completed=done)
+
+        done = asyncio.run(copying.copy(*stores, name=name, now=time.time(), watch=watch))
+    if done.missing:
+        raise click.ClickException(f"{done.missing} sessions are not there as they should be. Copy once more.")
+    print_done(
+        f"{done.records} records and {done.sessions} sessions were copied, {done.verified} sessions verified; "
+        f"{done.again} of them had moved on meanwhile.",
+        asdict(done),
+        as_json=as_json,
+    )

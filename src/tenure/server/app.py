@@ -88,6 +88,7 @@ def demo_channel(settings: Settings) -> DemoChannel | None:
 def _arguments(settings: Settings) -> dict[str, Any]:
     return {
         "store": settings.store,
+        "migrate": settings.migrate,
         "secret": root_secret(settings),
         "fallbacks": settings.secret_fallbacks,
         "issuer": settings.issuer,

@@ -54,7 +54,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", hide_input_in_errors=True)
 
     store: str = Field(
-        "sqlite:///tenure.db", description="Where sessions are kept: sqlite:///PATH, postgresql://… or memory://."
+        "sqlite:///tenure.db",
+        description="Where sessions are kept: sqlite:///PATH, postgresql://…, valkey://…, memory://.",
+    )
+    migrate: bool = Field(
+        True, description="Whether PostgreSQL's tables are made or brought forward at the start, where need be."
     )
     secret: SecretStr | None = Field(
         None,

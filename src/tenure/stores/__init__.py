@@ -11,12 +11,15 @@ _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://…, 
 _VALKEY = re.compile(r"(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
 
-def open_store(url: str) -> Store:
-    """The store that a URL names; raises ConfigurationError for a URL of no known form."""
+def open_store(url: str, *, migrate: bool = True) -> Store:
+    """The store that a URL names; raises ConfigurationError for a URL of no known form.
+
+    migrate: whether PostgreSQL's tables are made, or brought forward, where need be. Otherwise that is an error.
+    """
     if url == "memory://":
         return MemoryStore()
     if url.startswith(("postgresql://", "postgres://")):
-        return _postgres(url)
+        return _postgres(url, migrate=migrate)
     if _VALKEY.match(url):
         return _valkey(url)
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
@@ -24,14 +27,14 @@ def open_store(url: str) -> Store:
     raise ConfigurationError(f"The store is a URL of one of these forms: {_FORMS}.")
 
 
-def _postgres(url: str) -> Store:
+def _postgres(url: str, *, migrate: bool) -> Store:
     try:
         from tenure.stores.postgres import PostgresStore
     except ImportError as missing:
         raise ConfigurationError(
             f"PostgreSQL needs more than the library ({missing.name} is missing): pip install 'tenure[postgres]'"
         ) from None
-    return PostgresStore(url)
+    return PostgresStore(url, migrate=migrate)
 
 
 def _valkey(url: str) -> Store:

@@ -15,14 +15,18 @@ from tenure.stores.protocol import (
     GetRecord,
     ListRecords,
     ListSubject,
+    Page,
     Purge,
     PutRecord,
+    Restore,
     Revocations,
     Revoke,
     RevokedSince,
     RevokeSubject,
+    Scan,
     Session,
 )
+from tenure.stores.rows import page_of
 
 T = TypeVar("T")
 
@@ -45,6 +49,8 @@ class MemoryStore:
             ListSubject: self._list_subject,
             RevokedSince: self._revoked_since,
             Purge: self._purge,
+            Scan: self._scan,
+            Restore: self._restore,
             PutRecord: self._put_record,
             GetRecord: lambda call: self._records.get((call.kind, call.name)),
             ListRecords: self._list_records,
@@ -123,6 +129,18 @@ class MemoryStore:
         for session_id in over:
             del self._sessions[session_id]
         return len(over)
+
+    def _scan(self, call: Scan) -> Page:
+        ids = sorted(session_id for session_id in self._sessions if session_id > call.cursor)
+        return page_of([self._sessions[session_id] for session_id in ids[: call.limit]], call.limit)
+
+    def _restore(self, call: Restore) -> bool:
+        session = call.session
+        here = self._sessions.get(session.id)
+        if here is not None and (here.revoked_at is not None or here.head.generation > session.head.generation):
+            return False
+        self._sessions[session.id] = session
+        return True
 
     def _put_record(self, call: PutRecord) -> bool:
         key = (call.kind, call.name)

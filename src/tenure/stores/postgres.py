@@ -17,7 +17,7 @@ import psycopg
 from tenure.errors import StoreUnavailable
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard, Listener
-from tenure.stores.postgres_schema import BoundedConnection, migrate
+from tenure.stores.postgres_schema import BoundedConnection, bring_forward
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -61,12 +61,12 @@ _ADVANCE = """
 class PostgresStore:
     """Sessions in a PostgreSQL database. Raises SchemaTooNew, ConfigurationError and StoreUnavailable on opening."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, migrate: bool = True) -> None:
         self._url = url
         self._connection: BoundedConnection | None = None
         self._listener: Listener | None = None
         try:
-            migrate(self._connected())
+            bring_forward(self._connected(), allowed=migrate)
         except BaseException:
             self._disconnect()
             raise

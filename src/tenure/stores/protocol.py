@@ -154,6 +154,33 @@ class Purge(Call[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Some of all sessions, live or not. cursor: where the next page begins, or "" after the last. progress: how much
+    of the store has been seen, from 0 to 1, about."""
+
+    sessions: tuple[Session, ...]
+    cursor: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Call[Page]):
+    """About `limit` sessions from `cursor` on ("" is the beginning). Each that is there all the while is told once at
+    least, in no order that means anything."""
+
+    cursor: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(Call[bool]):
+    """Keep a live session as it is in another store. Answers whether it was written: one that was revoked here, or
+    refreshed further, stays."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class PutRecord(Call[bool]):
     """Keep a small named text (an account, a client, a signing key). Answers whether it was written: with
     `replace` false, an existing one stays and the answer is False; with it true, a missing one is not made."""

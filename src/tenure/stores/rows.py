@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenure.family import Head
-from tenure.stores.protocol import Advance, Call, Session
+from tenure.stores.protocol import Advance, Call, Page, Session
 
 SESSION_COLUMNS = (
     "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
@@ -40,6 +40,14 @@ def row_of(new: Session) -> tuple[Any, ...]:
         micros(new.created_at), micros(new.expires_at), micros(new.ends_at), head.generation, head.nonce_hash,
         head.attempt_hash, micros(head.rotated_at),
     )  # fmt: skip
+
+
+def page_of(sessions: Sequence[Session], limit: int) -> Page:
+    """A page of sessions in the order of their ids, which are spread evenly."""
+    if len(sessions) < limit:
+        return Page(tuple(sessions), "", 1.0)
+    last = sessions[-1].id
+    return Page(tuple(sessions), last, int(last[:8], 16) / 2**32)
 
 
 def runs(calls: Sequence[Call[Any]]) -> Iterator[tuple[type[Call[Any]], list[Any]]]:

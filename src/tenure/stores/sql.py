@@ -18,15 +18,18 @@ from tenure.stores.protocol import (
     GetRecord,
     ListRecords,
     ListSubject,
+    Page,
     Purge,
     PutRecord,
+    Restore,
     Revocations,
     Revoke,
     RevokedSince,
     RevokeSubject,
+    Scan,
     Session,
 )
-from tenure.stores.rows import SESSION_COLUMNS, micros, row_of, session_of
+from tenure.stores.rows import SESSION_COLUMNS, micros, page_of, row_of, session_of
 
 Connection = Any
 """sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
@@ -43,6 +46,8 @@ class Statements:
     revoked_since: str
     purge: str
     purge_feed: str
+    scan: str
+    restore: str
     put_record: str
     replace_record: str
     get_record: str
@@ -79,6 +84,15 @@ def dialect(
             )
         """,
         purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
+        scan=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT {mark}",
+        restore=f"""
+            INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({", ".join([mark] * 13)}, NULL, NULL, NULL)
+            ON CONFLICT (id) DO UPDATE
+            SET generation = excluded.generation, nonce_hash = excluded.nonce_hash,
+                attempt_hash = excluded.attempt_hash, rotated_at = excluded.rotated_at,
+                expires_at = excluded.expires_at
+            WHERE here.revoked_at IS NULL AND here.generation <= excluded.generation
+        """,
         put_record=f"""
             INSERT INTO {records} (kind, name, body) VALUES ({mark}, {mark}, {mark}) ON CONFLICT DO NOTHING
         """,
@@ -162,6 +176,15 @@ def _purge(connection: Connection, statements: Statements, call: Purge) -> int:
     return int(connection.execute(statements.purge, (before, before, call.limit)).rowcount)
 
 
+def _scan(connection: Connection, statements: Statements, call: Scan) -> Page:
+    rows = connection.execute(statements.scan, (bytes.fromhex(call.cursor), call.limit))
+    return page_of([session_of(row) for row in rows], call.limit)
+
+
+def _restore(connection: Connection, statements: Statements, call: Restore) -> bool:
+    return bool(connection.execute(statements.restore, row_of(call.session)).rowcount == 1)
+
+
 def _put_record(connection: Connection, statements: Statements, call: PutRecord) -> bool:
     if call.replace:
         return bool(connection.execute(statements.replace_record, (call.body, call.kind, call.name)).rowcount == 1)
@@ -189,6 +212,8 @@ _ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
     ListSubject: _list_subject,
     RevokedSince: _revoked_since,
     Purge: _purge,
+    Scan: _scan,
+    Restore: _restore,
     PutRecord: _put_record,
     GetRecord: _get_record,
     ListRecords: _list_records,

@@ -28,6 +28,7 @@ from tenure.stores.protocol import (
     ListRecords,
     ListSubject,
     RevokedSince,
+    Scan,
     Session,
 )
 from tenure.stores.rows import micros, runs
@@ -146,4 +147,4 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     return answers
 
 
-_READS = {Get, ListSubject, RevokedSince, GetRecord, ListRecords}
+_READS = {Get, ListSubject, RevokedSince, Scan, GetRecord, ListRecords}

@@ -33,8 +33,17 @@ from redis.exceptions import (
 from tenure.errors import ConfigurationError, StoreUnavailable
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard, Listener
-from tenure.stores.protocol import Call
-from tenure.stores.valkey_calls import CHANNEL, Command, Request, heard_in, key_of, request_of
+from tenure.stores.protocol import Call, Page, Scan
+from tenure.stores.valkey_calls import (
+    ALL_SESSIONS,
+    CHANNEL,
+    Command,
+    Request,
+    heard_in,
+    key_of,
+    request_of,
+    session_in,
+)
 from tenure.stores.valkey_nodes import WAIT_SECONDS, Words, nodes_of, pipelined
 from tenure.stores.valkey_scripts import SCRIPTS, source
 
@@ -124,6 +133,8 @@ class ValkeyStore:
         return lane
 
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
+        if any(isinstance(call, Scan) for call in calls):
+            return [self._page(call) if isinstance(call, Scan) else self._commit([call])[0] for call in calls]
         requests = [_request(call) for call in calls]
         replies = iter(self._replies([command for request in requests for command in request.commands]))
         return [_answer(request, [next(replies) for _ in request.commands]) for request in requests]
@@ -172,6 +183,27 @@ class ValkeyStore:
             self._lost(client)
         return replies
 
+    def _page(self, call: Scan) -> Page | StoreUnavailable:
+        """One step of SCAN on one of the primaries, one after the other. The cursor: its name, a slash, SCAN's own."""
+        primaries = self._nodes.primaries()
+        name, _, cursor = call.cursor.rpartition("/")
+        name = name if name in primaries else next((other for other in primaries if other > name), "")
+        try:
+            client = primaries[name]
+            ((following, keys),) = pipelined(
+                client, [("SCAN", cursor or 0, "MATCH", ALL_SESSIONS, "COUNT", call.limit)]
+            )
+            values = pipelined(client, [("GET", key) for key in keys])
+        except (RedisError, KeyError, ValueError, TypeError):
+            return StoreUnavailable()
+        found = [session_in(key, value) for key, value in zip(keys, values, strict=True) if isinstance(value, bytes)]
+        sessions = tuple(session for session in found if session is not None)
+        before = list(primaries).index(name)
+        if int(following) != 0:
+            return Page(sessions, f"{name}/{int(following)}", (before + _seen(int(following), name)) / len(primaries))
+        after = next((other for other in primaries if other > name), None)
+        return Page(sessions, "" if after is None else f"{after}/0", (before + 1) / len(primaries))
+
     def _lost(self, client: Redis) -> None:
         """The server may be another one next time, which has not seen the scripts."""
         self._prepared.discard(client)
@@ -211,3 +243,8 @@ def _request(call: Call[Any]) -> Request:
 def _answer(request: Request, replies: Sequence[Any]) -> Any:
     unanswered = next((reply for reply in replies if isinstance(reply, Exception)), None)
     return request.answer(replies) if unanswered is None else unanswered
+
+
+def _seen(cursor: int, server: str) -> float:
+    """How far SCAN has come, from 0 to 1. In a Cluster its cursor ends in the slot; alone it is a mirrored number."""
+    return cursor % 16384 / 16384 if server else int(f"{cursor:064b}"[::-1], 2) / 2**64

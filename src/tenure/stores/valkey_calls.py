@@ -26,10 +26,12 @@ from tenure.stores.protocol import (
     ListSubject,
     Purge,
     PutRecord,
+    Restore,
     Revocations,
     Revoke,
     RevokedSince,
     RevokeSubject,
+    Scan,
     Session,
 )
 from tenure.stores.rows import micros
@@ -37,6 +39,7 @@ from tenure.stores.valkey_scripts import digest, source
 from tenure.tokens import bucket_of
 
 CHANNEL = "tenure:revoked"
+ALL_SESSIONS = "tenure:{??}:session:*"
 
 _HEAD = struct.Struct(">Q32s32sQ")
 _VALUE = struct.Struct(">Q32s32sQQQQQH")
@@ -75,9 +78,9 @@ def request_of(call: Call[Any]) -> Request:
 
 def key_of(call: Call[Any]) -> str | None:
     """The key that decides which server answers a call; None for one that is asked of all."""
-    if isinstance(call, RevokedSince | Purge):
+    if isinstance(call, RevokedSince | Purge | Scan):
         return None
-    if isinstance(call, Create):
+    if isinstance(call, Create | Restore):
         return _session_key(call.session.id)
     if isinstance(call, Advance | Get | Revoke):
         return _session_key(call.session_id)
@@ -107,6 +110,13 @@ def _subject_key(subject: str) -> str:
 
 def _tag_of(subject: str) -> str:
     return bucket_of(subject)[:1].hex()
+
+
+def _tag_of_both(new: Session) -> str:
+    tag = _tag_of(new.subject)
+    if tag != new.id[:2]:
+        raise ValueError("the session's id is not of its subject's bucket")
+    return tag
 
 
 def _records_key(kind: str) -> str:
@@ -163,14 +173,17 @@ def _session(session_id: str, value: bytes | None) -> Session | None:
     )  # fmt: skip
 
 
+def session_in(key: bytes, value: bytes | None) -> Session | None:
+    """The session that is kept under a key, or None if there is none (any more)."""
+    return _session(key.rpartition(b":")[2].decode(), value)
+
+
 def _ids(replies: Sequence[Any]) -> tuple[str, ...] | None:
     return None if replies[0] is None else tuple(session_id.decode() for session_id in replies[0])
 
 
 def _create(call: Create) -> Request:
-    new, tag = call.session, call.session.id[:2]
-    if tag != _tag_of(new.subject):
-        raise ValueError("the session's id is not of its subject's bucket")
+    new, tag = call.session, _tag_of_both(call.session)
     keys = (_session_key(new.id), _subject_key(new.subject), _feed_key(tag))
     limit = -1 if call.limit is None else call.limit
     said = _said("session_limit", "policy")
@@ -246,6 +259,13 @@ def _purge(call: Purge) -> Request:
     return Request([_script("forget_revocations", [_feed_key(tag)], moment) for tag in _TAGS], lambda _: 0)
 
 
+def _restore(call: Restore) -> Request:
+    new = call.session
+    _tag_of_both(new)
+    command = _script("restore", (_session_key(new.id), _subject_key(new.subject)), _value(new), new.id)
+    return Request([command], _truth)
+
+
 def _put_record(call: PutRecord) -> Request:
     key = _records_key(call.kind)
     if call.replace:
@@ -289,6 +309,7 @@ _REQUEST: Mapping[type[Call[Any]], Callable[[Any], Request]] = {
     ListSubject: _list_subject,
     RevokedSince: _revoked_since,
     Purge: _purge,
+    Restore: _restore,
     PutRecord: _put_record,
     GetRecord: _get_record,
     ListRecords: _list_records,

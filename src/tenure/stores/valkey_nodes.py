@@ -71,6 +71,10 @@ class Nodes(Protocol):
         """A client of any of the servers."""
         ...
 
+    def primaries(self) -> dict[str, Redis]:
+        """The clients of all servers that hold keys, by their names, in the order of the names."""
+        ...
+
     def close(self) -> None:
         """Let go of all connections."""
         ...
@@ -101,6 +105,10 @@ class OneServer:
     def any(self) -> Redis:
         """The one client."""
         return self._client
+
+    def primaries(self) -> dict[str, Redis]:
+        """The one client."""
+        return {"": self._client}
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -151,6 +159,11 @@ class Cluster:
                 client.ping()
                 return client
         raise StoreUnavailable
+
+    def primaries(self) -> dict[str, Redis]:
+        """The clients of all primaries."""
+        nodes = sorted(self._cluster.get_primaries(), key=lambda node: str(node.name))
+        return {str(node.name): self._cluster.get_redis_connection(node) for node in nodes}
 
     def close(self) -> None:
         """Let go of all connections."""

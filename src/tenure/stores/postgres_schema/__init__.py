@@ -32,13 +32,16 @@ class BoundedConnection(psycopg.Connection[Any]):
         return cls.connect(url, autocommit=True, connect_timeout=round(WAIT_SECONDS), prepare_threshold=1)
 
 
-def migrate(connection: BoundedConnection) -> None:
+def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> None:
     """Bring the schema forward. Raises SchemaTooNew, and ConfigurationError where that is not allowed."""
     folder = resources.files(__name__)
     scripts = sorted((script for script in folder.iterdir() if script.name.endswith(".sql")), key=lambda s: s.name)
     try:
-        if _version(connection) == len(scripts):
+        version = _version(connection)
+        if version == len(scripts):
             return
+        if not allowed and version < len(scripts):
+            raise ConfigurationError("The store's tables are not there, or not up to date. Run: tenure migrate")
         # Before the transaction begins, not in it: else it may not see what the one before has made.
         connection.execute("SELECT pg_advisory_lock(hashtext('tenure schema'))")
         with connection.transaction():

@@ -14,6 +14,7 @@ SCRIPTS = (
     "forget_revocations",
     "list_subject",
     "replace_record",
+    "restore",
     "revoke",
     "revoke_subject",
     "revoked_since",

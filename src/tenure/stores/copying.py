@@ -1,0 +1,117 @@
+"""Moving to another store, with everybody still logged in.
+
+All live sessions and all records are carried over, and those sessions that were revoked lately, so that their access
+tokens stay refused. The old store may stay in use meanwhile. What is copied already is remembered in the new store, so
+that a copy that was broken off goes on where it was. Then everything is looked at once more, on both sides; what moved
+on meanwhile is carried over again.
+
+A session that is refreshed on the old store after its last look is behind on the new one. That is what the verdict
+*rollback* is for: one such refresh is forgiven, and logs nobody out.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tenure.stores.protocol import (
+    DeleteRecord,
+    Get,
+    GetRecord,
+    ListRecords,
+    PutRecord,
+    Restore,
+    Revoke,
+    Scan,
+    Session,
+    Store,
+)
+
+RECORDS = ("account", "client", "api_key", "signing_key")
+PAGE = 1000
+LATELY_SECONDS = 86400.0
+
+_PLACE = "copy"
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a copy has done so far: records and sessions written, sessions looked at again, of those how many had moved
+    on and were written again, and how many are still not there as they should be."""
+
+    records: int = 0
+    sessions: int = 0
+    verified: int = 0
+    again: int = 0
+    missing: int = 0
+
+
+Watch = Callable[[str, float], None]
+"""Is told what is being done, and how much of it is done, from 0 to 1."""
+
+
+async def copy(source: Store, target: Store, *, name: str, now: float, watch: Watch) -> Copied:
+    """Copy everything from `source` to `target`, and look at it once more. `name` says which copy goes on.
+
+    now: sessions that have ended by then stay behind (seconds, UTC).
+    """
+    done = Copied()
+    for kind in RECORDS:
+        for record, body in await source.arun(ListRecords(kind)):
+            done.records += await _keep_record(target, kind, record, body)
+    cursor = await target.arun(GetRecord(_PLACE, name)) or ""
+    while True:
+        page = await source.arun(Scan(cursor, PAGE))
+        done.sessions += sum(await asyncio.gather(*[_carry(target, session, now) for session in page.sessions]))
+        watch("copying", page.progress)
+        cursor = page.cursor
+        if not cursor:
+            break
+        await _keep_record(target, _PLACE, name, cursor)
+    while True:
+        page = await source.arun(Scan(cursor, PAGE))
+        await asyncio.gather(*[_verify(source, target, session, now, done) for session in page.sessions])
+        watch("verifying", page.progress)
+        cursor = page.cursor
+        if not cursor:
+            break
+    await target.arun(DeleteRecord(_PLACE, name))
+    return done
+
+
+async def _keep_record(target: Store, kind: str, name: str, body: str) -> bool:
+    if await target.arun(GetRecord(kind, name)) == body:
+        return False
+    return await target.arun(PutRecord(kind, name, body)) or await target.arun(PutRecord(kind, name, body, True))
+
+
+async def _carry(target: Store, session: Session, now: float) -> bool:
+    """Write one session to the target, if it still matters there."""
+    if not _matters(session, now):
+        return False
+    alive = replace(session, revoked_at=None, revoked_reason=None, revoked_by=None)
+    written = await target.arun(Restore(alive))
+    if session.revoked_at is not None:
+        # Not restored as it is: only a revocation is told to those who follow the feed.
+        reason, by = session.revoked_reason or "", session.revoked_by or ""
+        await target.arun(Revoke(session.id, session.revoked_at, reason, by))
+    return written
+
+
+def _matters(session: Session, now: float) -> bool:
+    lately = session.revoked_at is None or now - session.revoked_at < LATELY_SECONDS
+    return now < session.expires_at and lately
+
+
+async def _verify(source: Store, target: Store, seen: Session, now: float, done: Copied) -> None:
+    if not _matters(seen, now):
+        return
+    done.verified += 1
+    if await target.arun(Get(seen.id)) == seen:
+        return
+    session = await source.arun(Get(seen.id)) or seen
+    written = await _carry(target, session, now)
+    done.again += written  # not in one step: the old count would be read before the wait
+    kept = await target.arun(Get(seen.id))
+    behind = kept is None or (kept.revoked_at is None and kept.head.generation <= session.head.generation)
+    if kept != session and behind:
+        done.missing += 1
