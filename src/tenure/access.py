@@ -140,6 +140,14 @@ class Checker:
         """Refuse this session's tokens; after `until` (seconds, UTC) the last of them has expired: forget it then."""
         self._revoked[session_id] = until
 
+    def is_revoked(self, session_id: str) -> bool:
+        """Whether this session's tokens are refused."""
+        return session_id in self._revoked
+
+    def revoked(self) -> list[str]:
+        """The ids of all sessions whose tokens are refused."""
+        return list(self._revoked)
+
     def forget_expired(self) -> None:
         """Drop revocations that no living token can need any more."""
         now = self._now()

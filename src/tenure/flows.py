@@ -41,6 +41,9 @@ from tenure.tokens import (
 FIRST_PARTY = "first-party"
 """The client id of sessions that belong to the application's own front ends."""
 
+REVOCATION_LOST = "revocation_lost"
+"""Why a session is ended that was ended before, after the store has lost that."""
+
 _RACES_BEFORE_GIVING_UP = 8
 
 T = TypeVar("T")
@@ -133,6 +136,11 @@ def refresh(
         verdict, session = yield from _judged(issuer, token, attempt_hash, client_id, scope, now)
     else:
         verdict = Verdict.ROTATE
+    if issuer.checker.is_revoked(session.id):
+        # Alive in the store, but this instance has heard of its end: a failover has lost that write.
+        issuer.doubts_store = True
+        yield from end_session(issuer, session.id, reason=REVOCATION_LOST, by="policy")
+        raise SessionEnded("revoked")
     current = yield from _current_claims(issuer, session)
     if current is None:
         yield from end_session(issuer, session.id, reason="account_gone", by="application")
@@ -173,6 +181,8 @@ def _judged(
             raise SessionEnded("reuse_detected")
         if verdict is Verdict.REFUSE:
             raise SessionEnded("unknown")
+        if verdict is Verdict.ROLLBACK:
+            issuer.doubts_store = True
         moved = yield from call(_move(issuer, token, attempt_hash, client_id, now, session.head))
         if moved is not None:
             return verdict, moved

@@ -70,6 +70,7 @@ class Issuer:
         self.checker = Checker(url, audience, now, policy.clock_skew)
         self.ring = KeyRing()
         self.ring_records: tuple[tuple[str, str], ...] = ()
+        self.doubts_store = False
         self._signer: Signer | None = None
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:

@@ -89,6 +89,12 @@ class _Deployment:
     def _upkeep(self) -> Flow[None]:
         yield from upkeep.keep_ring(self.issuer)
         self._position = yield from upkeep.follow_revocations(self.issuer, self._position)
+        yield from upkeep.repeat_revocations(self.issuer)
+
+    def _failed_upkeep(self, problem: Exception) -> None:
+        """The next round may go better. Meanwhile the store may have been replaced by a late copy of itself."""
+        self.issuer.doubts_store = True
+        _log.warning("upkeep will be tried again: %s", problem)
 
 
 class Tenure(_Deployment):
@@ -158,7 +164,7 @@ class Tenure(_Deployment):
             try:
                 self.run(self._upkeep())
             except Exception as problem:  # noqa: BLE001 - whatever it was, the next round may go better
-                _log.warning("upkeep will be tried again: %s", problem)
+                self._failed_upkeep(problem)
 
     def close(self) -> None:
         """Stop following the store and let go of it."""
@@ -244,7 +250,7 @@ class AsyncTenure(_Deployment):
             try:
                 await adrive(self._upkeep(), self.store, self._hook)
             except Exception as problem:  # noqa: BLE001 - whatever it was, the next round may go better
-                _log.warning("upkeep will be tried again: %s", problem)
+                self._failed_upkeep(problem)
 
     async def close(self) -> None:
         """Stop following the store and let go of it."""

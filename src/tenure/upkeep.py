@@ -5,7 +5,7 @@ a request.
 """
 
 from tenure.errors import ConfigurationError
-from tenure.flows import Flow, call
+from tenure.flows import REVOCATION_LOST, Flow, call, end_session
 from tenure.issuer import Issuer
 from tenure.keys import KeyRing, SigningKey, algorithm_of, generate_signing_key, unwrap, wrap
 from tenure.stores.protocol import DeleteRecord, ListRecords, Purge, PutRecord, RevokedSince
@@ -22,6 +22,14 @@ def follow_revocations(issuer: Issuer, position: int) -> Flow[int]:
         issuer.heard_revoked(session_id, revoked_at)
     issuer.checker.forget_expired()
     return news.position
+
+
+def repeat_revocations(issuer: Issuer) -> Flow[None]:
+    """Where the store may have lost writes: end once more all sessions whose end this instance has heard of lately."""
+    if issuer.doubts_store:
+        for session_id in issuer.checker.revoked():
+            yield from end_session(issuer, session_id, reason=REVOCATION_LOST, by="policy")
+        issuer.doubts_store = False
 
 
 def load_ring(issuer: Issuer) -> Flow[Records]:

@@ -182,6 +182,7 @@ def test_a_rollback_moves_the_head_that_was_read_and_keeps_the_attempt_key(issue
     advance = flow.answer(session(old))
     assert (advance.expected_generation, advance.expected_hash) == (3, nonce_hash(SID, H))
     assert advance.head == Head(5, nonce_hash(SID, N), hash_of_attempt(KEY), NOW)
+    assert issuer.doubts_store
     assert flow.answer(session(advance.head)) == event("rolled_back", generation=5)
 
 
@@ -229,6 +230,16 @@ def test_an_account_that_is_gone_ends_its_session(issuer: Issuer) -> None:
     assert flow.answer(None) == Revoke(SID.hex(), NOW, "account_gone", "application")
     assert flow.answer(moved) == event("revoked", reason="account_gone", by="application")
     assert flow.fails(None, SessionEnded, "The session was ended. Log in again.").reason == "revoked"
+
+
+def test_a_revocation_that_the_store_has_lost_is_made_again(issuer: Issuer) -> None:
+    issuer.heard_revoked(SID.hex(), NOW)
+    flow = Flow(refresh(issuer, token(issuer), client_id="app"))
+    moved = session(Head(5, nonce_hash(SID, N), None, NOW))
+    assert flow.answer(moved) == Revoke(SID.hex(), NOW, "revocation_lost", "policy")
+    assert flow.answer(moved) == event("revoked", reason="revocation_lost", by="policy")
+    assert flow.fails(None, SessionEnded, "The session was ended. Log in again.").reason == "revoked"
+    assert issuer.doubts_store
 
 
 def test_a_forged_token_is_told_and_asks_nothing(issuer: Issuer) -> None:

@@ -20,6 +20,7 @@ from tenure import (
     Policy,
     Session,
     SessionEnded,
+    StoreUnavailable,
     Tenure,
     WrongClient,
 )
@@ -131,6 +132,38 @@ def test_a_lost_write_is_a_rollback(make: Callable[..., Tenure], events: list[Ev
     assert kinds(events) == ["logged_in", "refreshed", "rolled_back"]
     auth.refresh(third.refresh_token)
     assert reason(auth, second.refresh_token) == "reuse_detected"
+
+
+def test_a_lost_revocation_is_made_again(make: Callable[..., Tenure], events: list[Event]) -> None:
+    store = ForgetfulStore()
+    auth = make(store=store)
+    pair = auth.login("user-42")
+    store.remember(pair.session_id)
+    auth.revoke(pair.session_id)
+    store.lose()
+    assert reason(auth, pair.refresh_token) == "revoked"
+    assert auth.sessions("user-42") == ()
+    store.lose()
+    auth.run(auth._upkeep())
+    assert auth.sessions("user-42") == ()
+    assert [(event.kind, event.reason) for event in events[1:]] == [
+        ("revoked", "ended"), ("revoked", "revocation_lost"), ("revoked", "revocation_lost"),
+    ]  # fmt: skip
+
+
+def test_after_the_store_was_away_its_revocations_are_looked_at(make: Callable[..., Tenure]) -> None:
+    store = ForgetfulStore()
+    auth = make(store=store)
+    pair = auth.login("user-42")
+    store.remember(pair.session_id)
+    auth.revoke(pair.session_id)
+    store.lose()
+    auth.run(auth._upkeep())
+    assert len(auth.sessions("user-42")) == 1  # nothing told of a failover
+    auth._failed_upkeep(StoreUnavailable())
+    auth.run(auth._upkeep())
+    assert auth.sessions("user-42") == ()
+    assert not auth.issuer.doubts_store
 
 
 def test_many_lost_writes_need_a_fresh_login_but_raise_no_alarm(

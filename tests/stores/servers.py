@@ -28,7 +28,7 @@ _numbers = itertools.count()
 class Postgres:
     """A PostgreSQL server of its own, on a socket in a folder of its own. It may be killed and started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, primary: "Postgres | None" = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tenure-postgres-"))
         # The server refuses to run as root: then it runs as nobody.
         self._user: dict[str, Any] = {}
@@ -36,6 +36,11 @@ class Postgres:
             nobody = pwd.getpwnam("nobody")
             self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+        if primary is not None:
+            copy = [binary("pg_basebackup"), "-D", self._data, "-d", primary.url(), "-R", "--checkpoint=fast"]
+            subprocess.run([*copy, "--no-sync"], check=True, capture_output=True, **self._user)
+            self.start()
+            return
         initdb = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"]
         subprocess.run([binary("initdb"), "-D", self._data, *initdb], check=True, capture_output=True, **self._user)
         self.start()
@@ -64,6 +69,31 @@ class Postgres:
                 return
             time.sleep(0.05)
         raise AssertionError((self._folder / "log").read_text())
+
+    def replica(self) -> "Postgres":
+        """A new server that streams what this one writes, asynchronously."""
+        return Postgres(self)
+
+    def stop_sending(self) -> None:
+        """From now on no replica receives anything any more."""
+        for child in psutil.Process(self._process.pid).children():
+            if "walsender" in " ".join(child.cmdline()):
+                child.suspend()
+
+    def promote(self) -> None:
+        """Make a replica the primary."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
+    def connect(self) -> socket.socket:
+        """A bare connection to the server."""
+        opened = socket.socket(socket.AF_UNIX)
+        try:
+            opened.connect(str(self._folder / ".s.PGSQL.5432"))
+        except OSError:
+            opened.close()
+            raise
+        return opened
 
     def kill(self) -> None:
         """SIGKILL, for all of its processes."""
@@ -157,6 +187,10 @@ class Valkey:
     def _arguments(self) -> list[str]:
         return ["--port", str(self.port), "--dir", str(self._folder), "--save", "", *_QUICK, *self._options]
 
+    def connect(self) -> socket.socket:
+        """A bare connection to the server."""
+        return socket.create_connection(("127.0.0.1", self.port))
+
     def replica(self, *options: str) -> "Valkey":
         """A new server that replicates this one, and has caught up with it."""
         started = Valkey("--replicaof", "127.0.0.1", str(self.port), *options)
@@ -190,14 +224,14 @@ class ValkeyCluster:
         primaries, replicas = self.nodes[:3], self.nodes[3:]
         for number, primary in enumerate(primaries):
             first, last = (16384 * number // 3, 16384 * (number + 1) // 3 - 1)
-            _cluster(primary, "ADDSLOTSRANGE", first, last)
-            _cluster(primary, "SET-CONFIG-EPOCH", number + 1)
+            on_cluster(primary, "ADDSLOTSRANGE", first, last)
+            on_cluster(primary, "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
             bus = int(self.nodes[0].client().config_get("cluster-port")["cluster-port"])
-            _cluster(node, "MEET", "127.0.0.1", self.nodes[0].port, bus)
+            on_cluster(node, "MEET", "127.0.0.1", self.nodes[0].port, bus)
         self._until(lambda: all(len(self._known(node)) == 6 for node in self.nodes))
         for primary, replica in zip(primaries, replicas, strict=True):
-            _cluster(replica, "REPLICATE", self.id_of(primary))
+            on_cluster(replica, "REPLICATE", self.id_of(primary))
         self.until_healthy()
 
     @property
@@ -205,30 +239,47 @@ class ValkeyCluster:
         return "valkey+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     def id_of(self, node: Valkey) -> str:
-        return str(_cluster(node, "MYID").decode())
+        return str(on_cluster(node, "MYID").decode())
 
     def until_healthy(self) -> None:
         """Wait until every slot is served and every replica is in touch with its primary."""
         self._until(
             lambda: (
-                all(b"cluster_state:ok" in _cluster(node, "INFO") for node in self.nodes)
+                all(b"cluster_state:ok" in on_cluster(node, "INFO") for node in self.nodes)
                 and sum(node.client().info("replication").get("master_link_status") == "up" for node in self.nodes) == 3
             )
         )
 
     def owner(self, slot: int) -> Valkey:
         """The primary that serves a slot."""
-        for start, end, primary, *_ in _cluster(self.nodes[0], "SLOTS"):
+        for start, end, primary, *_ in on_cluster(self.nodes[0], "SLOTS"):
             if start <= slot <= end:
                 return next(node for node in self.nodes if node.port == primary[1])
         raise AssertionError(slot)
+
+    def move_at_once(self, slot: int, source: Valkey, target: Valkey) -> None:
+        """Valkey's own migration of a whole slot."""
+        on_cluster(source, "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.id_of(target))
+        self._until(lambda: self.owner(slot) is target)
+
+    def move_key_by_key(self, slot: int, source: Valkey, target: Valkey) -> None:
+        """As tools that reshard do it: meanwhile some keys of the slot are here, some there."""
+        on_cluster(target, "SETSLOT", slot, "IMPORTING", self.id_of(source))
+        on_cluster(source, "SETSLOT", slot, "MIGRATING", self.id_of(target))
+        while keys := on_cluster(source, "GETKEYSINSLOT", slot, 1):
+            with source.client() as client:
+                client.execute_command("MIGRATE", "127.0.0.1", target.port, keys[0], 0, 5000)
+            time.sleep(0.01)
+        for node in (target, source, *self.nodes[:3]):
+            on_cluster(node, "SETSLOT", slot, "NODE", self.id_of(target))
+        self._until(lambda: self.owner(slot) is target)
 
     def close(self) -> None:
         for node in self.nodes:
             node.close()
 
     def _known(self, node: Valkey) -> list[bytes]:
-        return [line for line in _cluster(node, "NODES").splitlines() if b"handshake" not in line]
+        return [line for line in on_cluster(node, "NODES").splitlines() if b"handshake" not in line]
 
     def _until(self, true: Callable[[], bool]) -> None:
         for _ in range(1200):
@@ -239,7 +290,7 @@ class ValkeyCluster:
         raise AssertionError("the Cluster does not come up")
 
 
-def _cluster(node: Valkey, *words: str | int) -> Any:
+def on_cluster(node: Valkey, *words: str | int) -> Any:
     with node.client() as client:
         client.response_callbacks.clear()
         return client.execute_command("CLUSTER", *words)
