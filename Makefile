@@ -31,6 +31,7 @@ lock:  ## renew the locked dependencies
 	$(PYTHON) -m venv $(VENV) && $(PIP) uv
 	$(LOCK) --all-extras --group dev pyproject.toml --output-file requirements/dev.lock
 	$(LOCK) --extra server --group build pyproject.toml --output-file requirements/server.lock
+	$(LOCK) --extra server --extra postgres --extra valkey --group build pyproject.toml --output-file requirements/container.lock
 
 clean:
 	rm -rf $(VENV) mutants tests/node/node_modules

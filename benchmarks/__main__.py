@@ -5,7 +5,19 @@ import sys
 
 from benchmarks.report import machine, report
 
-NAMES = ["refresh", "checks", "http", "client", "growth", "postgres", "valkey", "peer"]
+NAMES = [
+    "refresh",
+    "checks",
+    "http",
+    "client",
+    "growth",
+    "postgres",
+    "valkey",
+    "instances",
+    "sessions",
+    "peer",
+    "peers",
+]
 
 if __name__ == "__main__":
     report("machine", **machine())

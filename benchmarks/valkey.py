@@ -21,6 +21,8 @@ from tenure.stores.valkey_calls import request_of
 from tenure.tokens import session_id_for
 from tests.stores.servers import Valkey
 
+WEIGHED = 100_000
+
 
 def bare(client: Redis) -> float:
     """Compare-and-sets a second."""
@@ -53,12 +55,32 @@ def bare(client: Redis) -> float:
     return CALLERS * REFRESHES / (time.perf_counter() - begun)
 
 
+def bytes_a_session(client: Redis) -> float:
+    """What the server's memory grows by with each session, its entry in the index of its subject included."""
+    client.flushall()
+    before, now = client.info("memory")["used_memory"], time.time()
+    for start in range(0, WEIGHED, 1000):
+        with client.pipeline(transaction=False) as pipeline:
+            for number in range(start, start + 1000):
+                subject = f"user-{number}"
+                id_ = session_id_for(subject, os.urandom).hex()
+                head = Head(0, os.urandom(32), None, now)
+                ends = (now + 1209600, now + 7776000)
+                made = Session(id_, subject, "first-party", "", {}, "Firefox on Linux", now, *ends, head)
+                (command,) = request_of(Create(made)).commands
+                pipeline.execute_command(*command.words(whole=number == 0))
+            pipeline.execute()
+    return (client.info("memory")["used_memory"] - before) / WEIGHED
+
+
 def main() -> None:
     server = Valkey("--appendonly", "yes", "--appendfsync", "always")
     with contextlib.closing(server), server.client() as client:
         peer = statistics.median(bare(client) for _ in range(RUNS))
         steps = statistics.median(uvloop.run(store_step(server.url)))
         refreshes = statistics.median(uvloop.run(whole(server.url)))
+        weight = bytes_a_session(client)
+    report("Valkey: bytes a session", value=weight)
     report("a bare client on Valkey, 128 calls a pipeline", value=peer)
     report("Valkey: store steps a second, 256 callers", value=steps, ratio=steps / peer, goal=0.6)
     report("Valkey: whole refreshes a second in one process", value=refreshes, ratio=refreshes / peer)

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.service.process import environment, free_port, service, tenure
@@ -14,6 +16,7 @@ from tests.service.process import environment, free_port, service, tenure
 ROOT = Path(__file__).parent.parent
 # js/README.md is run by tests/node/browser.test.mjs.
 DOCUMENTS = [ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 
 
 def snippets(language: str) -> list[str]:
@@ -76,7 +79,32 @@ def test_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
         text = document.read_text()
         for path in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r"`((?:src|tests|requirements)/[\w/.]+)`", text):
-            assert (ROOT / path).exists(), f"{document.name}: {path}"
+            assert (ROOT / path).exists() or (document.parent / path).exists(), f"{document.name}: {path}"
+
+
+def test_the_unit_for_systemd(tmp_path: Path) -> None:
+    """Each line is one that systemd knows (asked where it is), and its command serves, with settings from a file."""
+    unit = ROOT / "deploy" / "tenure.service"
+    text = unit.read_text()
+    if shutil.which("systemd-analyze") is not None:
+        copy = tmp_path / "tenure.service"
+        copy.write_text(text.replace("/opt/tenure/bin/tenure", sys.executable))
+        checked = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
+        assert (checked.returncode, checked.stderr) == (0, "")
+    (command,) = re.findall(r"^ExecStart=/opt/tenure/bin/tenure (.*)$", text, re.M)
+    assert command == "serve"
+    with service(tmp_path, store=f"sqlite:///{tmp_path}/tenure.db") as url:
+        assert httpx2.get(f"{url}/healthz").status_code == 200
+
+
+def test_the_container_file_copies_what_is_there() -> None:
+    text = (ROOT / "deploy" / "Containerfile").read_text()
+    for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.M):
+        for path in line.split()[:-1]:
+            assert (ROOT / path).exists(), path
+    assert re.findall(r"-r (\S+)", text) == ["requirements/container.lock"]
+    assert (ROOT / "requirements/container.lock").exists()
+    assert 'CMD ["tenure", "serve"]' in text
 
 
 def test_the_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
