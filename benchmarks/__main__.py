@@ -9,6 +9,7 @@ NAMES = [
     "refresh",
     "checks",
     "http",
+    "layers",
     "client",
     "growth",
     "postgres",

@@ -127,3 +127,9 @@ def test_the_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
         names = set(archive.namelist())
         assert archive.read("tenure/http/tenure.js") == (ROOT / "js" / "tenure.js").read_bytes()
     assert {"tenure/py.typed", "tenure/stores/sqlite_schema/0001_sessions.sql"} <= names
+
+
+def test_what_was_measured_is_what_the_run_printed() -> None:
+    from benchmarks.document import RUN, figures, page
+
+    assert (ROOT / "docs" / "measured.md").read_text() == page(figures(RUN.read_text()))

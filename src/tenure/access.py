@@ -126,6 +126,7 @@ class Checker:
         self._keys: Mapping[str, VerifyingKey] = {}
         self._headers: dict[bytes, tuple[_Algorithm, Key]] = {}
         self._revoked: dict[str, float] = {}
+        self._waiting: dict[str, list[Callable[[], object]]] = {}
 
     def use_keys(self, keys: Mapping[str, VerifyingKey]) -> None:
         """From now on believe these keys, by their `kid`, and no others."""
@@ -139,6 +140,23 @@ class Checker:
     def revoke(self, session_id: str, until: float) -> None:
         """Refuse this session's tokens; after `until` (seconds, UTC) the last of them has expired: forget it then."""
         self._revoked[session_id] = until
+        for told in self._waiting.pop(session_id, []):
+            told()
+
+    def when_revoked(self, session_id: str, told: Callable[[], object]) -> Callable[[], None]:
+        """Call `told`, from any thread, once this session is revoked. Answers what takes that back."""
+        self._waiting.setdefault(session_id, []).append(told)
+        if session_id in self._revoked:
+            self.revoke(session_id, self._revoked[session_id])
+
+        def take_back() -> None:
+            waiting = self._waiting.get(session_id, [])
+            if told in waiting:
+                waiting.remove(told)
+            if not waiting:
+                self._waiting.pop(session_id, None)
+
+        return take_back
 
     def is_revoked(self, session_id: str) -> bool:
         """Whether this session's tokens are refused."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import inspect
+import time
 from typing import Any, TypeVar
 
 from tenure.events import Event, Hook, tell
-from tenure.flows import Ask, Effect, Flow
+from tenure.flows import Ask, Effect, Flow, Pause
 from tenure.stores.protocol import Store
 
 T = TypeVar("T")
@@ -33,6 +34,9 @@ def _performed(effect: Effect, store: Store, hook: Hook | None) -> Any:
         return None
     if isinstance(effect, Ask):
         return effect.function(*effect.arguments)
+    if isinstance(effect, Pause):
+        time.sleep(effect.seconds)
+        return None
     return store.run(effect)
 
 
@@ -47,6 +51,8 @@ async def adrive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
                     answer = None
                 elif isinstance(effect, Ask):
                     answer = await _asked(effect)
+                elif isinstance(effect, Pause):
+                    answer = await asyncio.sleep(effect.seconds, None)
                 else:
                     answer = await store.arun(effect)
             except Exception as problem:  # noqa: BLE001 - it is the flow's to handle, or to let through

@@ -58,7 +58,14 @@ class Ask:
     slow: bool = False
 
 
-Effect = Call[Any] | Ask | Event
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let so many seconds go by."""
+
+    seconds: float
+
+
+Effect = Call[Any] | Ask | Event | Pause
 Flow = Generator[Effect, Any, T]
 
 

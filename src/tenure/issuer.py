@@ -71,6 +71,7 @@ class Issuer:
         self.ring = KeyRing()
         self.ring_records: tuple[tuple[str, str], ...] = ()
         self.doubts_store = False
+        self.heard = 0
         self._signer: Signer | None = None
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
@@ -84,6 +85,7 @@ class Issuer:
 
     def heard_revoked(self, session_id: str, revoked_at: float) -> None:
         """Refuse the access tokens of a revoked session, for as long as one may still be alive."""
+        self.heard += 1
         self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
 
     def pair(

@@ -230,6 +230,17 @@ class AsyncTenure(_Deployment):
         """As Tenure.revoke_all."""
         return await self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
 
+    async def until_revoked(self, session_id: str) -> None:
+        """Wait until this instance hears that a session was ended: to close what is open for it."""
+        if self._watcher is None:
+            await self.start()
+        loop, revoked = asyncio.get_running_loop(), asyncio.Event()
+        take_back = self.issuer.checker.when_revoked(session_id, lambda: loop.call_soon_threadsafe(revoked.set))
+        try:
+            await revoked.wait()
+        finally:
+            take_back()
+
     async def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its result."""
         if self._watcher is None:

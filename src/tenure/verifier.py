@@ -19,7 +19,9 @@ from tenure.access import Checker, Claims, UnknownKey, VerifyingKey, names_of
 from tenure.errors import ConfigurationError, StoreUnavailable
 from tenure.keys import import_jwk
 from tenure.origins import is_loopback
+from tenure.revocation_feed import RevocationFeed
 
+_JWKS_PATH, _FEED_PATH = "/.well-known/jwks.json", "/auth/revoked"
 _MAX_JWKS_BYTES = 256 * 1024
 _ALGORITHM_OF_TYPE = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256"}
 
@@ -32,6 +34,8 @@ class Verifier:
     max_age: keys are fetched again when they are older than this, in seconds.
     min_interval: they are never fetched more often than this, in seconds, whatever tokens come.
     timeout: how long one fetch may take, in seconds.
+    revoked: where to follow which sessions were ended, the URL of a service's `/auth/revoked`. By default it is looked
+        for beside a JWKS URL that ends in /.well-known/jwks.json; an issuer without a feed is asked once.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Verifier:
         max_age: float = 600.0,
         min_interval: float = 30.0,
         timeout: float = 5.0,
+        revoked: str | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,6 +63,12 @@ class Verifier:
             self._checker.use_keys(verifying_keys(jwks))
         elif not _safe_to_fetch(jwks):
             raise ConfigurationError("The JWKS URL must be https, or http to this machine.")
+        if revoked is None and isinstance(jwks, str) and jwks.endswith(_JWKS_PATH):
+            revoked = jwks.removesuffix(_JWKS_PATH) + _FEED_PATH
+        if revoked is not None and not _safe_to_fetch(revoked):
+            raise ConfigurationError("The feed's URL must be https, or http to this machine.")
+        self._feed_url = revoked
+        self._feed: RevocationFeed | None = None
 
     def verify(self, token: str) -> Claims:
         """What a valid access token says.
@@ -67,6 +78,8 @@ class Verifier:
         """
         if self._url is not None and self._is_stale():
             self._fetch(self._url)
+        if self._feed is None and self._feed_url is not None:
+            self._follow(self._feed_url)
         try:
             return self._checker.check(token)
         except UnknownKey as unknown:
@@ -75,6 +88,16 @@ class Verifier:
             if self._url is not None and self._fetched_at is None:
                 raise StoreUnavailable("The issuer's keys can't be fetched right now.") from None
             raise
+
+    def close(self) -> None:
+        """Follow the feed no more."""
+        if self._feed is not None:
+            self._feed.close()
+
+    def _follow(self, url: str) -> None:
+        with self._lock:
+            if self._feed is None:
+                self._feed = RevocationFeed(url, self._checker)
 
     def _is_stale(self) -> bool:
         return self._fetched_at is None or self._monotonic() - self._fetched_at > self._max_age

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from tenure import ConfigurationError, StoreUnavailable
+from tenure import ConfigurationError, StoreUnavailable, stores
 from tenure.family import Head
-from tenure.stores import open_store
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -38,6 +37,7 @@ from tenure.stores.protocol import (
     Store,
 )
 from tenure.tokens import session_id_for
+from tests.integrations.django_stores import postgres_alias, sqlite_alias
 from tests.stores.servers import postgres_database, valkey_cluster, valkey_database
 
 STORES: dict[str, Callable[[Path], str]] = {
@@ -46,10 +46,21 @@ STORES: dict[str, Callable[[Path], str]] = {
     "postgres": lambda folder: postgres_database(),
     "valkey": lambda folder: valkey_database(),
     "valkey-cluster": lambda folder: valkey_cluster(),
+    "django-sqlite": lambda folder: f"django://{sqlite_alias(folder)}",
+    "django-postgres": lambda folder: f"django://{postgres_alias()}",
 }
 NOW = 1_800_000_000.25
 
 Ask = Callable[[Call[Any]], Any]
+
+
+def open_store(url: str) -> Store:
+    """As the library's own; and Django's databases, which no URL names, by their alias."""
+    if url.startswith("django://"):
+        from tenure.http.django.store import DjangoStore
+
+        return DjangoStore(url.removeprefix("django://"))
+    return stores.open_store(url)
 
 
 @pytest.fixture(params=STORES)
@@ -427,7 +438,7 @@ def test_a_closed_store_says_so(url: str) -> None:
 
 
 def test_revocations_are_pushed_where_the_store_can(url: str) -> None:
-    if url.startswith(("memory:", "sqlite:")):
+    if url.startswith(("memory:", "sqlite:", "django:")):
         return  # polled
     heard: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
     writer, listener = open_store(url), open_store(url)

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from tenure.errors import TenureError
@@ -35,13 +35,18 @@ def application(auth: AsyncTenure, service: Service, *, lifespan: Lifespan | Non
         allow_headers=["authorization", "content-type", "idempotency-key"],
     )
     starlette = Starlette(
-        routes=[Route(path, _Resource(auth, service, endpoints)) for path, endpoints in ROUTES.items()],
+        routes=routes_of(auth, service, ROUTES),
         middleware=[cors] if origins else [],
         exception_handlers={HTTPException: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
     starlette.router.redirect_slashes = False  # a redirected login would send its password twice
     return starlette
+
+
+def routes_of(auth: AsyncTenure, service: Service, table: Mapping[str, Mapping[str, Endpoint]]) -> list[BaseRoute]:
+    """The endpoints of `table` as routes of Starlette."""
+    return [Route(path, _Resource(auth, service, endpoints)) for path, endpoints in table.items()]
 
 
 class _Resource:
@@ -103,13 +108,18 @@ def _raw_headers(response: Response) -> list[tuple[bytes, bytes]]:
 
 
 async def _not_found(_: StarletteRequest, __: Exception) -> StarletteResponse:
-    return _starlette(error_response(NotFound("There is nothing at this address.")))
+    return starlette_response(error_response(NotFound("There is nothing at this address.")))
 
 
 async def _failed(_: StarletteRequest, __: Exception) -> StarletteResponse:
     """What nobody foresaw. Starlette hands it on to the server, whose log gets it; the caller learns nothing of it."""
-    return _starlette(error_response(TenureError("Something went wrong here. Nothing is known to have changed.")))
+    return starlette_response(
+        error_response(TenureError("Something went wrong here. Nothing is known to have changed."))
+    )
 
 
-def _starlette(response: Response) -> StarletteResponse:
-    return StarletteResponse(response.body, response.status, dict(response.headers))
+def starlette_response(response: Response) -> StarletteResponse:
+    """`response` as Starlette has it."""
+    answer = StarletteResponse(response.body, response.status)
+    answer.raw_headers = _raw_headers(response)
+    return answer

@@ -23,7 +23,7 @@ from tenure.http.messages import (
     query,
     text,
 )
-from tenure.http.service import Service, caller, token_answer
+from tenure.http.service import Service, caller, pair_response
 from tenure.issuer import TokenPair
 from tenure.stores.protocol import Get, ListSubject, Session
 
@@ -45,7 +45,7 @@ def login(service: Service, request: Request) -> Flow[Response]:
         raise InvalidGrant("The user name or the password is wrong.")
     service.throttle.signed_in(username)
     pair = yield from flows.login(service.issuer, subject, claims={}, device=device, client_id=FIRST_PARTY, scope="")
-    return _pair_response(service, pair, by_cookie=by_cookie)
+    return pair_response(service, pair, cookie=by_cookie)
 
 
 def refresh(service: Service, request: Request) -> Flow[Response]:
@@ -54,7 +54,7 @@ def refresh(service: Service, request: Request) -> Flow[Response]:
     if token is None:
         raise InvalidRequest("A refresh token is needed, in the body or in the cookie.")
     pair = yield from throttled_refresh(service, request, token, FIRST_PARTY, None)
-    return _pair_response(service, pair, by_cookie=by_cookie)
+    return pair_response(service, pair, cookie=by_cookie)
 
 
 def throttled_refresh(
@@ -174,11 +174,3 @@ def _presented(service: Service, request: Request) -> tuple[str | None, bool]:
         return text(body, "refresh_token", longest=MAX_TOKEN_CHARS), False
     token = service.cookies.read(request) if service.cookies else None
     return token, token is not None
-
-
-def _pair_response(service: Service, pair: TokenPair, *, by_cookie: bool) -> Response:
-    content = token_answer(pair)
-    if not by_cookie or service.cookies is None:
-        return json_response(content)
-    cookie = service.cookies.set(content.pop("refresh_token"), pair.refresh_expires_in)
-    return json_response(content, headers=[cookie])

@@ -65,6 +65,15 @@ _SCHEMAS: dict[str, Schema] = {
     "Ended": _object(["ended"], ended={"type": "integer", "minimum": 0}),
     "Claims": _object(["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid", "auth_time"]),
     "Introspection": _object(["active"], active={"type": "boolean"}),
+    "Revoked": _object(
+        ["position", "keep_for", "revoked"],
+        position={"type": "integer", "minimum": 0},
+        keep_for={"type": "number"},
+        revoked={
+            "type": "array",
+            "items": _object(["sid", "revoked_at"], sid={"type": "string"}, revoked_at={"type": "number"}),
+        },
+    ),
     "Anything": {"type": "object"},
 }
 
@@ -181,6 +190,20 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/auth/sessions/{id}": {
         "delete": _operation(
             "End one of the caller's sessions", None, [401, 403, 404], parameters=[_SESSION_ID], security=_ACCESS
+        )
+    },
+    "/auth/verify": {
+        "get": _operation("For proxies: whose access token this is, in headers", None, [401], security=_ACCESS)
+    },
+    "/auth/revoked": {
+        "get": _operation(
+            "For verifiers: the sessions that were ended after a position, as soon as there is one",
+            "Revoked",
+            [400],
+            parameters=[
+                _parameter("since", "query", _SECONDS, required=False),
+                _parameter("wait", "query", {**_SECONDS, "maximum": 30}, required=False),
+            ],
         )
     },
     "/auth/tenure.js": {

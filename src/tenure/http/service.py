@@ -130,3 +130,12 @@ def token_answer(pair: TokenPair) -> dict[str, Any]:
         "session_id": pair.session_id,
     }
     return {**content, "scope": pair.scope} if pair.scope else content
+
+
+def pair_response(service: Service, pair: TokenPair, *, cookie: bool) -> Response:
+    """A pair as an answer: the refresh token in its cookie, or in the body."""
+    content = token_answer(pair)
+    if not cookie or service.cookies is None:
+        return json_response(content)
+    header = service.cookies.set(content.pop("refresh_token"), pair.refresh_expires_in)
+    return json_response(content, headers=[header])

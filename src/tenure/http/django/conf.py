@@ -1,0 +1,121 @@
+"""The settings, and the one Tenure of each process that they give.
+
+TENURE = {
+    "SECRET": "…",                 # at least 32 random bytes
+    "ISSUER": "https://…",         # the address that people see
+    "AUDIENCE": "app",
+    "FALLBACKS": [],               # older secrets that are still accepted
+    "DATABASE": "default",         # which of DATABASES keeps the sessions
+    "STORE": None,                 # or the URL of another store, in place of DATABASE; "memory://" in tests
+    "ALGORITHM": "ES256",
+    "POLICY": {"access_ttl": 600}, # lifetimes and limits, as tenure.Policy has them
+    "CLAIMS": None,                # the dotted path of a function from a user to claims
+    "ON_EVENT": None,              # the dotted path of a function that is given each Event
+}
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from tenure.errors import ConfigurationError
+from tenure.http.embedded import embedded
+from tenure.http.service import Service
+from tenure.policy import Policy
+from tenure.sessions import Tenure
+from tenure.stores import open_store
+from tenure.stores.protocol import Store
+
+REQUIRED = ("SECRET", "ISSUER", "AUDIENCE")
+DEFAULTS: Mapping[str, Any] = {
+    "FALLBACKS": (),
+    "DATABASE": "default",
+    "STORE": None,
+    "ALGORITHM": "ES256",
+    "POLICY": {},
+    "CLAIMS": None,
+    "ON_EVENT": None,
+}
+
+_opening = threading.Lock()
+_opened: dict[int, tuple[Tenure, Service]] = {}
+
+
+def given() -> dict[str, Any]:
+    """The settings, the defaults filled in. Raises ConfigurationError."""
+    block = getattr(settings, "TENURE", None)
+    if not isinstance(block, dict):
+        raise ConfigurationError("settings.TENURE is missing: a dictionary with SECRET, ISSUER and AUDIENCE.")
+    missing = [name for name in REQUIRED if not block.get(name)]
+    if missing:
+        raise ConfigurationError(f"settings.TENURE lacks {', '.join(missing)}.")
+    unknown = sorted(set(block) - set(REQUIRED) - set(DEFAULTS))
+    if unknown:
+        raise ConfigurationError(f"settings.TENURE has no {', '.join(unknown)}.")
+    return {**DEFAULTS, **block}
+
+
+def policy_of(block: Mapping[str, Any]) -> Policy:
+    """The lifetimes and limits. Raises ConfigurationError."""
+    try:
+        return Policy(**block["POLICY"])
+    except TypeError as problem:
+        raise ConfigurationError(f"settings.TENURE['POLICY']: {problem}.") from None
+
+
+def tenure() -> Tenure:
+    """The Tenure of this process, opened at its first use: threads and connections don't survive a fork."""
+    return _parts()[0]
+
+
+def service() -> Service:
+    """What the endpoints share."""
+    return _parts()[1]
+
+
+def reset() -> None:
+    """Let go of the Tenure: for tests that change settings."""
+    with _opening:
+        for opened, _ in _opened.values():
+            opened.close()
+        _opened.clear()
+
+
+def _parts() -> tuple[Tenure, Service]:
+    with _opening:
+        found = _opened.get(os.getpid())
+        if found is None:
+            _opened.clear()  # what a parent process opened is not ours to close
+            found = _opened[os.getpid()] = _open(given())
+        return found
+
+
+def _open(block: Mapping[str, Any]) -> tuple[Tenure, Service]:
+    from tenure.http.django.accounts import DjangoAccounts, claims_source
+
+    opened = Tenure(
+        _store(block),
+        secret=block["SECRET"],
+        fallbacks=block["FALLBACKS"],
+        issuer=block["ISSUER"],
+        audience=block["AUDIENCE"],
+        algorithm=block["ALGORITHM"],
+        policy=policy_of(block),
+        claims=claims_source(_named(block["CLAIMS"])),
+        on_event=_named(block["ON_EVENT"]),
+    )
+    return opened, embedded(opened.issuer, authenticator=DjangoAccounts(), throttle=None)
+
+
+def _store(block: Mapping[str, Any]) -> Store:
+    from tenure.http.django.store import DjangoStore
+
+    return DjangoStore(block["DATABASE"]) if block["STORE"] is None else open_store(block["STORE"])
+
+
+def _named(path: str | None) -> Callable[[Any], Any] | None:
+    return None if path is None else import_string(path)

@@ -1,0 +1,123 @@
+"""Between Django's requests and the endpoints', and what views of the project's own are told.
+
+The endpoints run outside of a request's transaction, whatever ATOMIC_REQUESTS says, and without Django's CSRF check:
+the cookie is SameSite=Strict, and its origin is checked.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+
+from tenure.access import Claims
+from tenure.errors import TenureError
+from tenure.http.django.conf import service, tenure
+from tenure.http.embedded import check_granted
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, Request, Response
+from tenure.http.service import Endpoint, answer, caller, error_response, pair_response
+from tenure.issuer import TokenPair
+
+
+class Endpoints:
+    """All endpoints of one path, as a view."""
+
+    csrf_exempt = True
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._endpoints = endpoints
+        transaction.non_atomic_requests(self)  # a rotation is committed, whatever becomes of the request
+
+    def __call__(self, request: HttpRequest, **path_parameters: str) -> HttpResponse:
+        """What the endpoint answers."""
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        endpoint = self._endpoints.get(method)
+        try:
+            if endpoint is None:
+                raise MethodNotAllowed([*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])])
+            asked = request_of(request, _body(request), path_parameters)
+        except TenureError as problem:
+            return django_response(error_response(problem))
+        return django_response(tenure().run(answer(endpoint, service(), asked)))
+
+
+def session_required(view: Callable[..., Any] | None = None, *, scope: str = "", role: str | None = None) -> Any:
+    """Decorate a view, blocking or async: the request needs a valid access token, with all of these scopes, and with
+    `role` in its claim `roles`. Others are answered 401 or 403. `request.tenure_session` is what the token says."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(request: HttpRequest) -> HttpResponse | None:
+            try:
+                claims = session_of(request)
+                check_granted(claims, scope, role)
+            except TenureError as problem:
+                return django_response(error_response(problem))
+            request.tenure_session = claims
+            return None
+
+        if iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def async_guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+                return checked(request) or await function(request, *args, **kwargs)
+
+            return async_guarded
+
+        @functools.wraps(function)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            return checked(request) or function(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate if view is None else decorate(view)
+
+
+def session_of(request: HttpRequest) -> Claims:
+    """What the request's access token says. Raises InvalidAccessToken."""
+    return caller(service(), request_of(request))
+
+
+def answer_pair(pair: TokenPair, *, cookie: bool = True) -> HttpResponse:
+    """A pair as the answer of the project's own login: the refresh token in its cookie, or in the body."""
+    return django_response(pair_response(service(), pair, cookie=cookie))
+
+
+def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping[str, str] | None = None) -> Request:
+    """Django's request as the endpoints know one."""
+    return Request(
+        method=str(request.method),
+        path=request.path,
+        query=request.META.get("QUERY_STRING", ""),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+        address=request.META.get("REMOTE_ADDR", ""),
+        path_parameters=path_parameters or {},
+    )
+
+
+def django_response(response: Response) -> HttpResponse:
+    """An endpoint's answer as Django's."""
+    answered = HttpResponse(response.body, status=response.status)
+    del answered["content-type"]
+    for name, value in response.headers:
+        if name == "set-cookie":
+            answered.cookies.load(value)
+        else:
+            answered[name] = value
+    return answered
+
+
+def _body(request: HttpRequest) -> bytes:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    try:
+        body = request.read(MAX_BODY_BYTES + 1)
+    except (RequestDataTooBig, UnreadablePostError):
+        raise BodyTooLarge from None
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    return bytes(body)

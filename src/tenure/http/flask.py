@@ -1,0 +1,197 @@
+"""For Flask applications: an extension with the endpoints, a decorator, and `current_session`.
+
+sessions = Sessions(authenticator=people)
+sessions.init_app(app)  # TENURE_STORE, TENURE_SECRET, TENURE_ISSUER and TENURE_AUDIENCE are in app.config
+
+@app.get("/notes")
+@session_required
+def notes(): return current_session.subject
+"""
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
+
+import flask
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.local import LocalProxy
+
+from tenure.access import Claims
+from tenure.errors import ConfigurationError, TenureError
+from tenure.http.embedded import check_granted, embedded, own_endpoints
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, Request, Response
+from tenure.http.service import (
+    Authenticator,
+    Endpoint,
+    Service,
+    Throttle,
+    answer,
+    caller,
+    error_response,
+    pair_response,
+)
+from tenure.issuer import TokenPair
+from tenure.sessions import Tenure
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_SETTINGS = ("STORE", "SECRET", "ISSUER", "AUDIENCE")
+
+
+class Sessions:
+    """The sessions of one or several applications.
+
+    authenticator: knows people by name and password, for /auth/login; without one, the application has its own login
+    and hands out pairs by `answer`. throttle: how often somebody may try; by default as `tenure serve` has it.
+    settings: what else a Tenure takes (policy, claims, fallbacks, on_event, …).
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        authenticator: Authenticator | None = None,
+        throttle: Throttle | None = None,
+        **settings: Any,
+    ) -> None:
+        self._authenticator = authenticator
+        self._throttle = throttle
+        self._settings = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Serve the endpoints below /auth. Raises ConfigurationError where a setting is missing."""
+        missing = [f"TENURE_{name}" for name in _SETTINGS if not app.config.get(f"TENURE_{name}")]
+        if missing:
+            raise ConfigurationError(f"app.config lacks {', '.join(missing)}.")
+        app.extensions["tenure"] = _Extension(
+            functools.partial(self._open, {name.lower(): app.config[f"TENURE_{name}"] for name in _SETTINGS}),
+            self._authenticator,
+            self._throttle,
+        )
+        blueprint = flask.Blueprint("tenure", __name__)
+        for path, endpoints in own_endpoints(login=self._authenticator is not None).items():
+            rule, name = path.replace("{", "<").replace("}", ">"), path.replace(".", "-")
+            view = functools.partial(_serve, endpoints)
+            blueprint.add_url_rule(rule, name, view, methods=_METHODS, provide_automatic_options=False)
+        blueprint.app_errorhandler(TenureError)(_refused)
+        app.register_blueprint(blueprint)
+
+    def tenure(self, app: flask.Flask | None = None) -> Tenure:
+        """The Tenure of an application (by default the current one): made at the first use in each process."""
+        return _of(app).tenure
+
+    def answer(self, pair: TokenPair, *, cookie: bool = True) -> flask.Response:
+        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body."""
+        return _flask(pair_response(_of().service, pair, cookie=cookie))
+
+    def _open(self, settings: Mapping[str, Any]) -> Tenure:
+        return Tenure(**settings, **self._settings)
+
+
+class _Extension:
+    """What one application has of tenure, opened anew after a fork: threads and connections don't survive one."""
+
+    def __init__(
+        self, open_tenure: Callable[[], Tenure], authenticator: Authenticator | None, throttle: Throttle | None
+    ) -> None:
+        self._open = open_tenure
+        self._authenticator = authenticator
+        self._throttle = throttle
+        self._process = 0
+        self._opening = threading.Lock()
+        self._opened: tuple[Tenure, Service]
+
+    @property
+    def tenure(self) -> Tenure:
+        return self._parts()[0]
+
+    @property
+    def service(self) -> Service:
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[Tenure, Service]:
+        with self._opening:
+            if self._process != os.getpid():
+                tenure = self._open()
+                service = embedded(tenure.issuer, authenticator=self._authenticator, throttle=self._throttle)
+                self._opened = tenure, service
+                self._process = os.getpid()
+        return self._opened
+
+
+def session_required(
+    view: Callable[P, T] | None = None, *, scope: str = "", role: str | None = None, claim: str = "roles"
+) -> Any:
+    """Decorate a view: the request needs a valid access token, with all of these scopes, and with `role` in its claim.
+
+    Others are answered 401 or 403 (RFC 6750 section 3.1).
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            check_granted(_current(), scope, role, claim)
+            return function(*args, **kwargs)
+
+        return guarded
+
+    return decorate if view is None else decorate(view)
+
+
+def _current() -> Claims:
+    if "tenure_session" not in flask.g:
+        flask.g.tenure_session = caller(_of().service, _request(b""))
+    return cast(Claims, flask.g.tenure_session)
+
+
+current_session: Claims = LocalProxy(_current)  # type: ignore[assignment]  # what it stands for
+"""What the current request's access token says. Raises InvalidAccessToken where it has none that is valid."""
+
+
+def _serve(endpoints: Mapping[str, Endpoint], **path_parameters: str) -> flask.Response:
+    extension = _of()
+    method = "GET" if flask.request.method == "HEAD" else flask.request.method
+    endpoint = endpoints.get(method)
+    if endpoint is None:
+        raise MethodNotAllowed([*endpoints, *(["HEAD"] if "GET" in endpoints else [])])
+    flask.request.max_content_length = MAX_BODY_BYTES
+    try:
+        body = flask.request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge from None
+    request = _request(body, path_parameters)
+    return _flask(extension.tenure.run(answer(endpoint, extension.service, request)))
+
+
+def _request(body: bytes, path_parameters: Mapping[str, str] | None = None) -> Request:
+    asked = flask.request
+    return Request(
+        method=asked.method,
+        path=asked.path,
+        query=asked.query_string.decode("latin-1"),
+        headers={name.lower(): value for name, value in asked.headers.items()},
+        body=body,
+        address=asked.remote_addr or "",
+        path_parameters=path_parameters or {},
+    )
+
+
+def _of(app: flask.Flask | None = None) -> _Extension:
+    return cast(_Extension, (app or flask.current_app).extensions["tenure"])
+
+
+def _refused(problem: TenureError) -> flask.Response:
+    return _flask(error_response(problem))
+
+
+def _flask(response: Response) -> flask.Response:
+    answered = flask.Response(response.body, response.status)
+    answered.headers.clear()
+    answered.headers.extend(response.headers)
+    return answered

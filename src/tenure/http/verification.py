@@ -1,0 +1,78 @@
+"""For those who check access tokens elsewhere: a proxy that asks, and verifiers that follow what was revoked.
+
+A proxy (nginx's auth_request, forward-auth of Traefik and Caddy) asks `/auth/verify` with each request's token and may
+keep the answer for some seconds. A verifier has the public keys, and follows `/auth/revoked`, so that the end of a
+session reaches it at once, and not only when the access token has expired.
+"""
+
+from urllib.parse import quote
+
+from tenure.errors import InvalidRequest
+from tenure.flows import Flow, Pause, call
+from tenure.http.messages import Request, Response, json_response, query
+from tenure.http.service import Service, caller
+from tenure.stores.protocol import Revocations, RevokedSince
+
+KEPT_SECONDS = 5
+LONGEST_WAIT_SECONDS = 30
+LOOK_SECONDS = 0.25
+_MAX_DIGITS = 18
+_PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+
+def verify(service: Service, request: Request) -> Response:
+    """GET /auth/verify: 204 with who it is in headers, or 401 (RFC 6750 section 3)"""
+    claims = caller(service, request)
+    kept = max(0, min(KEPT_SECONDS, int(claims.expires_at - service.issuer.now())))
+    told = {
+        "x-auth-subject": claims.subject,
+        "x-auth-session": claims.session_id,
+        "x-auth-client": claims.client_id,
+        "x-auth-scope": claims.scope,
+    }
+    headers = [(name, _printable(value)) for name, value in told.items()]
+    return Response(204, [("cache-control", f"max-age={kept}"), ("vary", "authorization"), *headers])
+
+
+def revoked(service: Service, request: Request) -> Flow[Response]:
+    """GET /auth/revoked: the sessions that were ended after `since`, waiting up to `wait` seconds for the first
+
+    Only those whose access tokens may still be alive: for `keep_for` seconds after `revoked_at`. An answer's `position`
+    is the next request's `since`.
+    """
+    parameters = query(request)
+    since, wait = _number(parameters, "since"), min(_number(parameters, "wait"), LONGEST_WAIT_SECONDS)
+    heard = service.issuer.heard
+    news = yield from call(RevokedSince(since))
+    for _ in range(int(wait / LOOK_SECONDS)):
+        if _alive(service, news):
+            break
+        yield Pause(LOOK_SECONDS)
+        if service.issuer.heard != heard:
+            heard = service.issuer.heard
+            news = yield from call(RevokedSince(since))
+    told, policy = _alive(service, news), service.issuer.policy
+    etag = f'"{news.position}"'
+    headers = [("etag", etag), ("access-control-allow-origin", "*")]
+    if not told and request.headers.get("if-none-match") == etag:
+        return Response(304, headers)
+    content = {"position": news.position, "keep_for": policy.access_ttl + policy.clock_skew, "revoked": told}
+    return json_response(content, headers=headers, cache="no-cache")
+
+
+def _alive(service: Service, news: Revocations) -> list[dict[str, object]]:
+    policy = service.issuer.policy
+    last_of_interest = service.issuer.now() - policy.access_ttl - policy.clock_skew
+    return [{"sid": sid, "revoked_at": round(at, 3)} for sid, at in news.revoked if at > last_of_interest]
+
+
+def _number(parameters: dict[str, str], name: str) -> int:
+    value = parameters.get(name, "0")
+    if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS):
+        raise InvalidRequest(f"{name} is a whole number.")
+    return int(value)
+
+
+def _printable(text: str) -> str:
+    """Text as it may stand in a header: what is not printable ASCII is percent-encoded (RFC 3986 section 2.1)."""
+    return quote(text, safe=_PRINTABLE)
