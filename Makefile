@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: demo test lint bench mutants lock clean
+.PHONY: demo test lint bench docs mutants lock clean
 
 demo: $(VENV)/.server  ## set up what the service needs, then play the story
 	$(BIN)/tenure demo $(ARGS)
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev  ## style and types
 bench: $(VENV)/.dev  ## the figures, as JSON lines
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.dev  ## the documentation, into docs/_build: strict, a broken link fails
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+
 mutants: $(VENV)/.dev  ## mutation testing of the core
 	$(BIN)/python tests/mutants.py
 
@@ -34,7 +37,7 @@ lock:  ## renew the locked dependencies
 	$(LOCK) --extra server --extra postgres --extra valkey --group build pyproject.toml --output-file requirements/container.lock
 
 clean:
-	rm -rf $(VENV) mutants tests/node/node_modules
+	rm -rf $(VENV) mutants docs/_build tests/node/node_modules
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

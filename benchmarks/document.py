@@ -26,7 +26,7 @@ def page(found: Figures) -> str:
         "# What was measured",
         "",
         "Printed by `make bench`, put together by `python -m benchmarks.document`; nothing here is written by hand.",
-        f"One run, on {machine['cores']} cores of {machine['processor']}, Python {machine['python']}. Servers, callers",
+        f"Measured on {machine['cores']} cores of {machine['processor']}, Python {machine['python']}. Servers, callers",
         "and peers share those cores. A ratio compares two things measured in the same run: that is what carries over",
         "to other machines.",
         "",

@@ -117,6 +117,7 @@ def serving(command: list[str], settings: dict[str, str], port: int) -> Iterator
     )
     try:
         for _ in range(400):
+            assert process.poll() is None, f"{command[0]} does not start"
             with contextlib.suppress(httpx2.TransportError):
                 httpx2.get(f"http://127.0.0.1:{port}/")
                 break

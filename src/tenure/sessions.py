@@ -185,6 +185,11 @@ class AsyncTenure(_Deployment):
         self._watcher: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def started(self) -> bool:
+        """Whether the signing keys are loaded and the store is followed."""
+        return self._watcher is not None
+
     async def login(
         self,
         subject: str,

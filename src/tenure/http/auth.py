@@ -85,7 +85,8 @@ def logout(service: Service, request: Request) -> Flow[Response]:
             pass
         else:
             yield from flows.end_session(service.issuer, claims.session_id, **ended)
-    return no_content([service.cookies.clear()] if service.cookies else [])
+    gone = [service.cookies.clear(), service.cookies.set_access("", 0)] if service.cookies else []
+    return no_content(gone)
 
 
 def me(service: Service, request: Request) -> Response:

@@ -14,6 +14,7 @@ from tenure.http.messages import Request
 from tenure.origins import is_loopback
 
 COOKIE_PATH = "/auth"
+MARK_SECONDS = 10
 
 
 class ForeignOrigin(InvalidRequest):
@@ -64,6 +65,44 @@ class CookieTransport:
     def clear(self) -> tuple[str, str]:
         """The header that makes the browser forget the cookie."""
         return self.set("", 0)
+
+    @property
+    def access_name(self) -> str:
+        """The name of the access token's cookie, for pages that carry no JavaScript."""
+        return f"{'__Host-' if self.secure else ''}{self.prefix}-access"
+
+    @property
+    def _mark_name(self) -> str:
+        return f"{'__Host-' if self.secure else ''}{self.prefix}-bounced"
+
+    def set_access(self, access_token: str, max_age: int) -> tuple[str, str]:
+        """The header that hands an access token to a browser whose pages carry no JavaScript. SameSite=Lax, so that a
+        link on another site leads to a page that knows its reader."""
+        return self._everywhere(self.access_name, access_token, max_age)
+
+    def mark(self) -> tuple[str, str]:
+        """The header that lets a navigation show that it comes back from /auth/continue."""
+        return self._everywhere(self._mark_name, "1", MARK_SECONDS)
+
+    def unmark(self) -> tuple[str, str]:
+        """The header that takes the mark back."""
+        return self._everywhere(self._mark_name, "", 0)
+
+    def was_bounced(self, request: Request) -> bool:
+        """Whether this navigation comes back from /auth/continue."""
+        return bool(_cookies(request.headers).get(self._mark_name))
+
+    def read_access(self, request: Request) -> str | None:
+        """The access token that came in its cookie, or None."""
+        return _cookies(request.headers).get(self.access_name) or None
+
+    def refresh_token(self, request: Request) -> str | None:
+        """The refresh token that came in the cookie of a navigation, or None: who asks must know that it is one."""
+        return _cookies(request.headers).get(self.name) or None
+
+    def _everywhere(self, name: str, value: str, max_age: int) -> tuple[str, str]:
+        secure = "; Secure" if self.secure else ""
+        return "set-cookie", f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}"
 
     def read(self, request: Request) -> str | None:
         """The refresh token that came in the cookie, or None. Raises ForeignOrigin."""

@@ -21,11 +21,12 @@ def embedded(
     authenticator: Authenticator | None,
     throttle: Throttle | None,
     cookies: CookieTransport | None = None,
+    login_page: str | None = None,
 ) -> Service:
     """The service inside an application. The throttle is that of `tenure serve`, the cookie for the issuer's origin,
     where nothing else is given."""
     cookies = cookies or CookieTransport(origin_of(issuer.url))
-    return Service(issuer, authenticator or _Nobody(), throttle or _limits(), cookies)
+    return Service(issuer, authenticator or _Nobody(), throttle or _limits(), cookies, login_page=login_page)
 
 
 def own_endpoints(*, login: bool) -> Table:

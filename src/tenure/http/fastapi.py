@@ -20,7 +20,16 @@ from tenure.http.embedded import check_granted
 from tenure.http.openapi import DESCRIPTION
 from tenure.http.starlette import Sessions, refuse
 
-__all__ = ["CurrentSession", "CurrentUser", "Sessions", "WebSocketSession", "add_sessions", "role", "scope"]
+__all__ = [
+    "CurrentSession",
+    "CurrentUser",
+    "PageSession",
+    "Sessions",
+    "WebSocketSession",
+    "add_sessions",
+    "role",
+    "scope",
+]
 
 _POLICY_VIOLATION = 1008
 _scheme = HTTPBearer(scheme_name="access_token", bearerFormat="JWT", auto_error=False)
@@ -72,6 +81,16 @@ async def current_session(
     claims = await sessions.of(request)
     check_granted(claims, scopes.scope_str)
     return claims
+
+
+async def _page_session(request: Request) -> Claims:
+    sessions: Sessions = request.app.state.tenure
+    return await sessions.of_page(request)
+
+
+PageSession = Annotated[Claims, Depends(_page_session)]
+"""As CurrentSession, for pages that carry no JavaScript: the access token may be in its cookie, and a navigation whose
+token has expired is sent through /auth/continue and back."""
 
 
 async def _current_user(session: Annotated[Claims, Depends(current_session)]) -> str:

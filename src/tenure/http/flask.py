@@ -22,6 +22,7 @@ from tenure.access import Claims
 from tenure.errors import ConfigurationError, TenureError
 from tenure.http.embedded import check_granted, embedded, own_endpoints
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, Request, Response
+from tenure.http.pages import page_answer, page_session
 from tenure.http.service import (
     Authenticator,
     Endpoint,
@@ -32,7 +33,7 @@ from tenure.http.service import (
     error_response,
     pair_response,
 )
-from tenure.issuer import TokenPair
+from tenure.issuer import Issuer, TokenPair
 from tenure.sessions import Tenure
 
 P = ParamSpec("P")
@@ -47,7 +48,8 @@ class Sessions:
 
     authenticator: knows people by name and password, for /auth/login; without one, the application has its own login
     and hands out pairs by `answer`. throttle: how often somebody may try; by default as `tenure serve` has it.
-    settings: what else a Tenure takes (policy, claims, fallbacks, on_event, …).
+    login_page: where a navigation goes that has no session, for pages that carry no JavaScript. settings: what else a
+    Tenure takes (policy, claims, fallbacks, on_event, …).
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class Sessions:
         *,
         authenticator: Authenticator | None = None,
         throttle: Throttle | None = None,
+        login_page: str | None = None,
         **settings: Any,
     ) -> None:
         self._authenticator = authenticator
         self._throttle = throttle
+        self._login_page = login_page
         self._settings = settings
         if app is not None:
             self.init_app(app)
@@ -71,8 +75,9 @@ class Sessions:
             raise ConfigurationError(f"app.config lacks {', '.join(missing)}.")
         app.extensions["tenure"] = _Extension(
             functools.partial(self._open, {name.lower(): app.config[f"TENURE_{name}"] for name in _SETTINGS}),
-            self._authenticator,
-            self._throttle,
+            functools.partial(
+                embedded, authenticator=self._authenticator, throttle=self._throttle, login_page=self._login_page
+            ),
         )
         blueprint = flask.Blueprint("tenure", __name__)
         for path, endpoints in own_endpoints(login=self._authenticator is not None).items():
@@ -90,6 +95,10 @@ class Sessions:
         """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body."""
         return _flask(pair_response(_of().service, pair, cookie=cookie))
 
+    def answer_page(self, pair: TokenPair, to: str = "/") -> flask.Response:
+        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site."""
+        return _flask(page_answer(_of().service, pair, to))
+
     def _open(self, settings: Mapping[str, Any]) -> Tenure:
         return Tenure(**settings, **self._settings)
 
@@ -97,12 +106,9 @@ class Sessions:
 class _Extension:
     """What one application has of tenure, opened anew after a fork: threads and connections don't survive one."""
 
-    def __init__(
-        self, open_tenure: Callable[[], Tenure], authenticator: Authenticator | None, throttle: Throttle | None
-    ) -> None:
+    def __init__(self, open_tenure: Callable[[], Tenure], serve: Callable[[Issuer], Service]) -> None:
         self._open = open_tenure
-        self._authenticator = authenticator
-        self._throttle = throttle
+        self._serve = serve
         self._process = 0
         self._opening = threading.Lock()
         self._opened: tuple[Tenure, Service]
@@ -119,23 +125,30 @@ class _Extension:
         with self._opening:
             if self._process != os.getpid():
                 tenure = self._open()
-                service = embedded(tenure.issuer, authenticator=self._authenticator, throttle=self._throttle)
-                self._opened = tenure, service
+                self._opened = tenure, self._serve(tenure.issuer)
                 self._process = os.getpid()
         return self._opened
 
 
 def session_required(
-    view: Callable[P, T] | None = None, *, scope: str = "", role: str | None = None, claim: str = "roles"
+    view: Callable[P, T] | None = None,
+    *,
+    scope: str = "",
+    role: str | None = None,
+    claim: str = "roles",
+    page: bool = False,
 ) -> Any:
     """Decorate a view: the request needs a valid access token, with all of these scopes, and with `role` in its claim.
 
-    Others are answered 401 or 403 (RFC 6750 section 3.1).
+    Others are answered 401 or 403 (RFC 6750 section 3.1). page: it is a page that carries no JavaScript. Then the token
+    may be in its cookie, and a navigation whose token has expired is sent through /auth/continue and back.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            if page:
+                flask.g.tenure_session = page_session(_of().service, _request(b""))
             check_granted(_current(), scope, role, claim)
             return function(*args, **kwargs)
 

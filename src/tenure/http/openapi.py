@@ -192,6 +192,28 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "End one of the caller's sessions", None, [401, 403, 404], parameters=[_SESSION_ID], security=_ACCESS
         )
     },
+    "/auth/continue": {
+        "get": {
+            "summary": "For pages without JavaScript: refresh, and go on to a path of this site",
+            "parameters": [
+                _parameter("to", "query", _text(4096), required=False),
+                _parameter("again", "query", {"const": "1"}, required=False),
+            ],
+            "responses": {
+                "200": {"description": "Asks once more, from here.", "content": {"text/html": {}}},
+                "303": {"description": "On to that path, or to the login page."},
+                "400": {
+                    "description": _FAILURES[400],
+                    "content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}},
+                },
+                "401": {"description": "There is no session, and no login page.", "content": {"text/html": {}}},
+                "503": {
+                    "description": _FAILURES[503],
+                    "content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}},
+                },
+            },
+        }
+    },
     "/auth/verify": {
         "get": _operation("For proxies: whose access token this is, in headers", None, [401], security=_ACCESS)
     },

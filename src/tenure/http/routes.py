@@ -1,6 +1,6 @@
 """The table of all endpoints: which method on which path is answered by what."""
 
-from tenure.http import admin, auth, discovery, oauth, openapi, verification
+from tenure.http import admin, auth, discovery, oauth, openapi, pages, verification
 from tenure.http.service import Endpoint
 
 ROUTES: dict[str, dict[str, Endpoint]] = {
@@ -11,6 +11,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/auth/sessions": {"GET": auth.list_sessions, "DELETE": auth.end_sessions},
     "/auth/sessions/{id}": {"DELETE": auth.end_session},
     "/auth/tenure.js": {"GET": discovery.browser_module},
+    "/auth/continue": {"GET": pages.continue_},
     "/auth/verify": {"GET": verification.verify},
     "/auth/revoked": {"GET": verification.revoked},
     "/oauth/token": {"POST": oauth.token},

@@ -52,13 +52,15 @@ class Throttle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts that endpoints share. `cookies` is None where the browser's transport is switched off."""
+    """The parts that endpoints share. `cookies` is None where the browser's transport is switched off. `login_page` is
+    where a navigation goes that has no session: a path of this site, which is given `next`."""
 
     issuer: Issuer
     authenticator: Authenticator
     throttle: Throttle
     cookies: CookieTransport | None
     clients: KnownClients = field(default_factory=KnownClients)
+    login_page: str | None = None
 
 
 Endpoint = Callable[[Service, Request], Response | Flow[Response]]
@@ -84,6 +86,8 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
 
 def error_response(problem: TenureError) -> Response:
     """`problem` as JSON (RFC 6749 section 5.2), with the headers that its status asks for."""
+    if isinstance(problem, Answered):
+        return problem.response
     status = next((status for kind, status in _STATUS if isinstance(problem, kind)), None)
     if status is None:
         status = 500 if problem.code == TenureError.code else 400
@@ -103,6 +107,14 @@ def error_response(problem: TenureError) -> Response:
     if problem.reason is not None:
         content["reason"] = problem.reason
     return json_response(content, status, headers)
+
+
+class Answered(TenureError):
+    """Not refused, but answered already, in place of what was asked for: by `response`."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("The request is answered in another way.")
+        self.response = response
 
 
 class NoAccessToken(InvalidAccessToken):

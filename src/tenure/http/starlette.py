@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
 from starlette.requests import HTTPConnection
+from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketState
@@ -21,6 +22,7 @@ from tenure.http.asgi import routes_of, starlette_response
 from tenure.http.cookies import CookieTransport
 from tenure.http.embedded import embedded, own_endpoints
 from tenure.http.messages import Request, bearer
+from tenure.http.pages import page_answer, page_session
 from tenure.http.service import Authenticator, NoAccessToken, Throttle, error_response, pair_response
 from tenure.issuer import TokenPair
 from tenure.sessions import AsyncTenure
@@ -35,6 +37,7 @@ class Sessions:
     auth: the AsyncTenure. authenticator: knows people by name and password, for /auth/login; without one, the
     application has its own login and hands out pairs by `answer`. throttle: how often somebody may try; by default as
     `tenure serve` has it. cookies: how the refresh token's cookie is set; by default for the issuer's own origin.
+    login_page: where a navigation goes that has no session, for pages that carry no JavaScript.
     """
 
     def __init__(
@@ -44,9 +47,12 @@ class Sessions:
         authenticator: Authenticator | None = None,
         throttle: Throttle | None = None,
         cookies: CookieTransport | None = None,
+        login_page: str | None = None,
     ) -> None:
         self.auth = auth
-        self.service = embedded(auth.issuer, authenticator=authenticator, throttle=throttle, cookies=cookies)
+        self.service = embedded(
+            auth.issuer, authenticator=authenticator, throttle=throttle, cookies=cookies, login_page=login_page
+        )
         self.table = own_endpoints(login=authenticator is not None)
         self.routes: list[BaseRoute] = routes_of(auth, self.service, self.table)
         self.backend = Backend(auth)
@@ -67,6 +73,21 @@ class Sessions:
         if token is None:
             raise NoAccessToken
         return await self.auth.verify(token)
+
+    def answer_page(self, pair: TokenPair, to: str = "/") -> Response:
+        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site."""
+        return starlette_response(page_answer(self.service, pair, to))
+
+    async def of_page(self, request: StarletteRequest) -> Claims:
+        """What the access token of a page's request says, of the header or of its cookie.
+
+        Raises InvalidAccessToken, and Answered where the navigation is sent to be refreshed.
+        """
+        if not self.auth.started:
+            await self.auth.start()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = Request(request.method, request.url.path, request.url.query, headers)
+        return page_session(self.service, asked)
 
     @asynccontextmanager
     async def closing(self, websocket: WebSocket, claims: Claims) -> AsyncIterator[None]:

@@ -36,7 +36,7 @@ _log = logging.getLogger("tenure")
 def create() -> Starlette:
     """The application as the environment's settings say: what each worker process calls."""
     settings = load(None, {})
-    configure(settings.log_level)
+    configure(settings.log_level, settings.log_format)
     return build(settings)
 
 

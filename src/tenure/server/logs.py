@@ -1,6 +1,11 @@
-"""How the service logs: one line a record on standard error, an event with its fields."""
+"""How the service logs: one line a record on standard error, an event with its fields; or each as a JSON object."""
 
 import logging
+from typing import Literal
+
+from pythonjsonlogger.json import JsonFormatter
+
+Format = Literal["text", "json"]
 
 
 class EventFormatter(logging.Formatter):
@@ -13,10 +18,14 @@ class EventFormatter(logging.Formatter):
         return super().format(record) + fields
 
 
-def configure(level: str) -> None:
+def configure(level: str, form: Format = "text") -> None:
     """Log from `level` up, for this process."""
     handler = logging.StreamHandler()
-    handler.setFormatter(EventFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    if form == "json":
+        renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
+        handler.setFormatter(JsonFormatter("%(asctime)s%(levelname)s%(name)s%(message)s", rename_fields=renamed))
+    else:
+        handler.setFormatter(EventFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("tenure")
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())

@@ -98,6 +98,7 @@ class Settings(BaseSettings):
         False, description="Also serve the demo page at /, for this machine alone: it shows what must stay secret."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="How each line is logged: as text, or as JSON.")
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ TENURE = {
     "ALGORITHM": "ES256",
     "POLICY": {"access_ttl": 600}, # lifetimes and limits, as tenure.Policy has them
     "CLAIMS": None,                # the dotted path of a function from a user to claims
+    "LOGIN_PAGE": None,            # where a navigation without a session goes, for pages without JavaScript
     "ON_EVENT": None,              # the dotted path of a function that is given each Event
 }
 """
@@ -38,6 +39,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ALGORITHM": "ES256",
     "POLICY": {},
     "CLAIMS": None,
+    "LOGIN_PAGE": None,
     "ON_EVENT": None,
 }
 
@@ -108,7 +110,8 @@ def _open(block: Mapping[str, Any]) -> tuple[Tenure, Service]:
         claims=claims_source(_named(block["CLAIMS"])),
         on_event=_named(block["ON_EVENT"]),
     )
-    return opened, embedded(opened.issuer, authenticator=DjangoAccounts(), throttle=None)
+    page = block["LOGIN_PAGE"]
+    return opened, embedded(opened.issuer, authenticator=DjangoAccounts(), throttle=None, login_page=page)
 
 
 def _store(block: Mapping[str, Any]) -> Store:

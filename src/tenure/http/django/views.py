@@ -19,6 +19,7 @@ from tenure.errors import TenureError
 from tenure.http.django.conf import service, tenure
 from tenure.http.embedded import check_granted
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, Request, Response
+from tenure.http.pages import page_answer, page_session
 from tenure.http.service import Endpoint, answer, caller, error_response, pair_response
 from tenure.issuer import TokenPair
 
@@ -45,14 +46,18 @@ class Endpoints:
         return django_response(tenure().run(answer(endpoint, service(), asked)))
 
 
-def session_required(view: Callable[..., Any] | None = None, *, scope: str = "", role: str | None = None) -> Any:
+def session_required(
+    view: Callable[..., Any] | None = None, *, scope: str = "", role: str | None = None, page: bool = False
+) -> Any:
     """Decorate a view, blocking or async: the request needs a valid access token, with all of these scopes, and with
-    `role` in its claim `roles`. Others are answered 401 or 403. `request.tenure_session` is what the token says."""
+    `role` in its claim `roles`. Others are answered 401 or 403. `request.tenure_session` is what the token says.
+    page: it is a page that carries no JavaScript. Then the token may be in its cookie, and a navigation whose token has
+    expired is sent through /auth/continue and back."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def checked(request: HttpRequest) -> HttpResponse | None:
             try:
-                claims = session_of(request)
+                claims = page_session(service(), request_of(request)) if page else session_of(request)
                 check_granted(claims, scope, role)
             except TenureError as problem:
                 return django_response(error_response(problem))
@@ -84,6 +89,11 @@ def session_of(request: HttpRequest) -> Claims:
 def answer_pair(pair: TokenPair, *, cookie: bool = True) -> HttpResponse:
     """A pair as the answer of the project's own login: the refresh token in its cookie, or in the body."""
     return django_response(pair_response(service(), pair, cookie=cookie))
+
+
+def answer_page(pair: TokenPair, to: str = "/") -> HttpResponse:
+    """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site."""
+    return django_response(page_answer(service(), pair, to))
 
 
 def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping[str, str] | None = None) -> Request:

@@ -1,0 +1,348 @@
+"""Pages that carry no JavaScript, in FastAPI, Flask and Django alike: one set of stories, told of each."""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tenure import AsyncTenure, Policy, Tenure
+from tests.conftest import AUDIENCE, SECRET, Clock
+
+ORIGIN = "http://127.0.0.1:8000"
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": "text/html"}
+
+
+class Browser:
+    """Keeps cookies by their paths, and follows redirections on request; `ask(method, path, headers)` is the site."""
+
+    def __init__(
+        self, ask: Callable[[str, str, dict[str, str]], tuple[int, list[tuple[str, str]], str]], clock: Clock
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._until: dict[str, float] = {}
+        self.cookies: dict[str, tuple[str, str]] = {}
+        self.keeps: Callable[[str], bool] = lambda name: True
+        self.visited: list[str] = []
+
+    def request(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
+        self.cookies = {name: kept for name, kept in self.cookies.items() if self._until[name] > self._clock.now}
+        sent = [f"{name}={value}" for name, (value, scope) in self.cookies.items() if path.startswith(scope)]
+        every = {**headers, **({"Cookie": "; ".join(sent)} if sent else {})}
+        self.visited.append(path.partition("?")[0])
+        status, answered, body = self._ask(method, path, every)
+        for name, value in answered:
+            if name.lower() == "set-cookie":
+                self._keep(value)
+        return status, {name.lower(): value for name, value in answered}, body
+
+    def go(self, path: str, **headers: str) -> tuple[int, str]:
+        """Navigate, through at most ten redirections."""
+        for _ in range(10):
+            status, answered, body = self.request(path, **{**NAVIGATION, **headers})
+            if status != 303:
+                return status, body
+            path = answered["location"]
+            assert path.startswith("/")
+        raise AssertionError(f"a loop: {self.visited}")
+
+    def _keep(self, header: str) -> None:
+        pair, *attributes = header.split("; ")
+        name, _, value = pair.partition("=")
+        known = dict(part.lower().partition("=")[::2] for part in attributes)
+        assert "httponly" in known
+        assert known["samesite"] in ("strict", "lax")
+        if known["max-age"] == "0":
+            self.cookies.pop(name, None)
+        elif self.keeps(name):
+            self.cookies[name] = (value, known["path"])
+            self._until[name] = self._clock.now + float(known["max-age"])
+
+
+Site = tuple[Browser, Clock]
+
+
+def fastapi_site(folder: Path, clock: Clock) -> Iterator[Browser]:
+    from fastapi import FastAPI, Form
+    from starlette.testclient import TestClient
+
+    from tenure.http.fastapi import PageSession, Sessions, add_sessions
+
+    auth = AsyncTenure(
+        f"sqlite:///{folder}/pages.db", secret=SECRET, issuer=ORIGIN, audience=AUDIENCE, clock=clock, poll=3600
+    )
+    sessions = Sessions(auth, login_page="/enter?from=pages")
+    app = FastAPI(lifespan=sessions.lifespan)
+    add_sessions(app, sessions)
+    assert Form is not None
+
+    @app.post("/enter")
+    async def enter(next: str = "/") -> Any:
+        return sessions.answer_page(await auth.login("ada"), next)
+
+    @app.get("/enter")
+    async def form() -> str:
+        return "a form"
+
+    @app.get("/page")
+    async def page(session: PageSession, q: str = "") -> str:
+        return f"{session.subject} {q}"
+
+    @app.post("/page")
+    async def change(session: PageSession) -> str:
+        return f"changed by {session.subject}"
+
+    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
+
+        def ask(method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
+            client.cookies.clear()
+            answer = client.request(method, path, headers=headers)
+            return answer.status_code, answer.headers.multi_items(), answer.text
+
+        yield Browser(ask, clock)
+
+
+def flask_site(folder: Path, clock: Clock) -> Iterator[Browser]:
+    from flask import Flask, request
+
+    from tenure.http.flask import Sessions, current_session, session_required
+
+    app = Flask("pages")
+    app.config.update(
+        TENURE_STORE=f"sqlite:///{folder}/pages.db",
+        TENURE_SECRET=SECRET,
+        TENURE_ISSUER=ORIGIN,
+        TENURE_AUDIENCE=AUDIENCE,
+    )
+    sessions = Sessions(app, clock=clock, poll=3600, login_page="/enter?from=pages")
+
+    @app.route("/enter", methods=["GET", "POST"])
+    def enter() -> Any:
+        if request.method == "GET":
+            return "a form"
+        return sessions.answer_page(sessions.tenure().login("ada"), request.args.get("next", "/"))
+
+    @app.route("/page", methods=["GET", "POST"])
+    @session_required(page=True)
+    def page() -> Any:
+        who = current_session.subject
+        return f"changed by {who}" if request.method == "POST" else f"{who} {request.args.get('q', '')}"
+
+    def ask(method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
+        answer = app.test_client(use_cookies=False).open(path, method=method, headers=headers)
+        return answer.status_code, list(answer.headers.items()), answer.text
+
+    yield Browser(ask, clock)
+    sessions.tenure(app).close()
+
+
+def django_site(folder: Path, clock: Clock) -> Iterator[Browser]:
+    import sys
+    import types
+
+    from django.http import HttpResponse
+    from django.test import Client, override_settings
+    from django.urls import include, path
+    from django.views.decorators.csrf import csrf_exempt
+
+    from tenure.http.django import conf
+    from tenure.http.django.accounts import claims_source
+    from tenure.http.django.views import answer_page, session_required
+    from tests.integrations import django_stores  # noqa: F401 - sets up Django
+
+    @csrf_exempt  # a form of a real site has Django's token in it
+    def enter(request: Any) -> Any:
+        if request.method == "GET":
+            return HttpResponse("a form")
+        return answer_page(conf.tenure().login("ada"), request.GET.get("next", "/"))
+
+    @csrf_exempt
+    @session_required(page=True)
+    def page(request: Any) -> Any:
+        who = request.tenure_session.subject
+        return HttpResponse(f"changed by {who}" if request.method == "POST" else f"{who} {request.GET.get('q', '')}")
+
+    urls = types.ModuleType("pages_urls")
+    urls.urlpatterns = [  # type: ignore[attr-defined]
+        path("", include("tenure.http.django.urls")), path("enter", enter), path("page", page),
+    ]  # fmt: skip
+    sys.modules["pages_urls"] = urls
+    block = {
+        "SECRET": SECRET,
+        "ISSUER": ORIGIN,
+        "AUDIENCE": AUDIENCE,
+        "STORE": f"sqlite:///{folder}/pages.db",
+        "LOGIN_PAGE": "/enter?from=pages",
+    }
+    assert claims_source is not None
+    with override_settings(TENURE=block, ROOT_URLCONF="pages_urls"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "tenure.http.django.accounts.user_of", lambda subject: types.SimpleNamespace(is_active=True, pk=subject)
+        )
+        conf.reset()
+        issuer = conf.tenure().issuer
+        issuer._clock = issuer.checker._now = clock
+
+        def ask(method: str, target: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
+            answer = Client(headers=headers).generic(method, target)
+            cookies = [("set-cookie", morsel.OutputString()) for morsel in answer.cookies.values()]
+            return answer.status_code, [*answer.items(), *cookies], answer.content.decode()
+
+        yield Browser(ask, clock)
+        conf.reset()
+
+
+SITES = {"fastapi": fastapi_site, "flask": flask_site, "django": django_site}
+
+
+@pytest.fixture(params=SITES)
+def site(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Browser]:
+    yield from SITES[request.param](tmp_path, clock)
+
+
+def enter(browser: Browser) -> None:
+    status, answered, _ = browser.request("/enter?next=/page", "POST", Origin=ORIGIN)
+    assert (status, answered["location"]) == (303, "/page")
+
+
+def body(text: str) -> str:
+    return text.strip('"')
+
+
+def test_an_expired_token_is_renewed_by_one_bounce(site: Browser, clock: Clock) -> None:
+    enter(site)
+    assert body(site.go("/page?q=1%202&r=é".replace("é", "%C3%A9"))[1]) == "ada 1 2"
+    clock.advance(601)
+    site.visited.clear()
+    assert (site.go("/page?q=1%202")[0], body(site.go("/page?q=1%202")[1])) == (200, "ada 1 2")
+    assert site.visited == ["/page", "/auth/continue", "/page", "/page"]
+    site.cookies.pop("tenure-access")
+    clock.advance(11)
+    assert site.go("/page")[0] == 200
+
+
+def test_the_refresh_cookie_stays_below_its_prefix(site: Browser) -> None:
+    enter(site)
+    assert site.cookies["tenure-refresh"][1] == "/auth"
+    assert site.cookies["tenure-access"][1] == "/"
+
+
+def test_a_stranger_is_sent_to_the_login_page_and_from_there_back(site: Browser) -> None:
+    status, answered, _ = site.request("/page?q=7", **NAVIGATION)
+    assert status == 303
+    status, _, once_more = site.request(answered["location"], **NAVIGATION)
+    again = re.search(r'content="0; url=([^"]+)"', once_more)
+    assert status == 200
+    assert again is not None
+    status, answered, _ = site.request(again[1].replace("&amp;", "&"), **NAVIGATION)
+    assert status == 303
+    assert parse_qs(urlsplit(answered["location"]).query) == {"from": ["pages"], "next": ["/page?q=7"]}
+
+
+def test_other_requests_are_not_bounced(site: Browser, clock: Clock) -> None:
+    enter(site)
+    clock.advance(601)
+    fetch = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
+    status, answered, text = site.request("/page", **fetch)
+    assert (status, '"reason":"expired"' in text) == (401, True)
+    assert 'error="invalid_token"' in answered["www-authenticate"]
+    assert site.request("/page", "POST", **{**NAVIGATION, "Origin": ORIGIN})[0] == 401
+
+
+def test_a_form_of_another_site_changes_nothing(site: Browser) -> None:
+    enter(site)
+    foreign = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    assert site.request("/page", "POST", **foreign)[0] == 403
+    own = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}
+    assert body(site.request("/page", "POST", **own)[2]) == "changed by ada"
+
+
+def test_twelve_requests_at_expiry_are_all_served(site: Browser, clock: Clock) -> None:
+    enter(site)
+    clock.advance(601)
+    first = [site.request("/page", **NAVIGATION) for _ in range(12)]
+    refreshes = [answered["location"] for _, answered, _ in first]
+    kept = dict(site.cookies)
+    answers = []
+    for target in refreshes:  # each with the cookies as they were when all of them set out
+        site.cookies = dict(kept)
+        answers.append((site.request(target, **NAVIGATION), dict(site.cookies)))
+    assert [answered[0] for answered, _ in answers] == [303] * 12
+    for (_, answered, _), cookies in answers:
+        site.cookies = cookies
+        assert site.go(answered["location"])[0] == 200
+    clock.advance(601)
+    assert site.go("/page")[0] == 200
+
+
+def test_without_cookies_there_is_a_clear_page_and_no_loop(site: Browser, clock: Clock) -> None:
+    site.keeps = lambda name: False
+    enter(site)
+    status, text = site.go("/page")
+    assert status in (200, 400)
+    assert site.visited.count("/page") == 1
+    assert "One moment" in text  # which leads to the login page
+
+
+def test_an_access_token_that_no_cookie_can_hold_ends_in_a_clear_page(site: Browser, clock: Clock) -> None:
+    site.keeps = lambda name: "access" not in name
+    enter(site)
+    clock.advance(11)
+    status, text = site.go("/page")
+    assert status == 400
+    assert "does not keep this site&#x27;s cookies" in text or "does not keep this site's cookies" in text
+    assert site.visited.count("/auth/continue") == 1
+
+
+def test_a_stolen_and_used_session_leads_to_the_login_page(site: Browser, clock: Clock) -> None:
+    enter(site)
+    old = dict(site.cookies)
+    for _ in range(2):
+        clock.advance(601)
+        assert site.go("/page")[0] == 200
+    clock.advance(601)
+    site.cookies = old
+    status, answered, _ = site.request("/auth/continue?to=/page", **NAVIGATION)
+    assert (status, answered["location"]) == (303, "/enter?from=pages&next=%2Fpage")
+
+
+def test_logging_out_takes_both_cookies_back(site: Browser) -> None:
+    enter(site)
+    assert site.request("/auth/logout", "POST", Origin=ORIGIN)[0] == 204
+    assert {"tenure-refresh", "tenure-access"}.isdisjoint(site.cookies)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://evil.example", "//evil.example", "/%5C/evil.example", "%5C%5Cevil.example", "javascript:alert(1)",
+        "/%0D%0ASet-Cookie:x=1", "evil.example", "", "/" + "a" * 5000,
+    ],
+)  # fmt: skip
+def test_nobody_is_sent_to_another_site(site: Browser, to: str) -> None:
+    enter(site)
+    status, answered, _ = site.request(f"/auth/continue?to={to}", **NAVIGATION)
+    assert status in (400, 414)
+    assert "location" not in answered
+
+
+def test_only_navigations_are_continued(site: Browser) -> None:
+    enter(site)
+    image = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
+    assert site.request("/auth/continue?to=/page", **image)[0] == 400
+
+
+def test_really_at_once(tmp_path: Path) -> None:
+    """Twelve threads present one token: none is taken for a theft."""
+    with Tenure(
+        f"sqlite:///{tmp_path}/t.db", secret=SECRET, issuer=ORIGIN, audience=AUDIENCE, policy=Policy(), poll=3600
+    ) as auth:
+        token = auth.login("ada").refresh_token
+        with ThreadPoolExecutor(12) as pool:
+            pairs = list(pool.map(auth.refresh, [token] * 12))
+        assert len({pair.refresh_token for pair in pairs}) == 12
+        auth.refresh(pairs[-1].refresh_token)
