@@ -72,6 +72,7 @@ class Issuer:
         self.ring_records: tuple[tuple[str, str], ...] = ()
         self.doubts_store = False
         self.heard = 0
+        self.on_heard: Callable[[float, float], object] | None = None
         self._signer: Signer | None = None
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
@@ -86,6 +87,8 @@ class Issuer:
     def heard_revoked(self, session_id: str, revoked_at: float) -> None:
         """Refuse the access tokens of a revoked session, for as long as one may still be alive."""
         self.heard += 1
+        if self.on_heard is not None:
+            self.on_heard(self.now(), revoked_at)
         self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
 
     def pair(

@@ -10,6 +10,7 @@ from tenure.cli import keys, people, store, tokens
 from tenure.cli.options import plain_errors, settings_options
 from tenure.server import demo as story
 from tenure.server.app import check
+from tenure.server.metrics import serve_metrics
 from tenure.server.settings import Settings, to_environment
 
 
@@ -25,6 +26,8 @@ def serve(settings: Settings) -> None:
     """Run the service. Every setting is a flag, a variable TENURE_… or a line of a TOML file (--config)."""
     check(settings)  # whatever is wrong is said here, before a worker starts
     os.environ.update(to_environment(settings))
+    if settings.metrics_port is not None:
+        serve_metrics(settings.metrics_port, settings.metrics_host, settings.workers)
     if settings.demo:
         click.echo(f"See it happen: {settings.issuer}")
     uvicorn.run(

@@ -53,7 +53,8 @@ class Throttle(Protocol):
 @dataclass(frozen=True, slots=True)
 class Service:
     """The parts that endpoints share. `cookies` is None where the browser's transport is switched off. `login_page` is
-    where a navigation goes that has no session: a path of this site, which is given `next`."""
+    where a navigation goes that has no session: a path of this site, which is given `next`. `on_refusal` is told of
+    what is refused."""
 
     issuer: Issuer
     authenticator: Authenticator
@@ -61,6 +62,7 @@ class Service:
     cookies: CookieTransport | None
     clients: KnownClients = field(default_factory=KnownClients)
     login_page: str | None = None
+    on_refusal: Callable[[TenureError], object] | None = None
 
 
 Endpoint = Callable[[Service, Request], Response | Flow[Response]]
@@ -81,6 +83,8 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
         answered = endpoint(service, request)
         return answered if isinstance(answered, Response) else (yield from answered)
     except TenureError as problem:
+        if service.on_refusal is not None and not isinstance(problem, Answered):
+            service.on_refusal(problem)
         return error_response(problem)
 
 

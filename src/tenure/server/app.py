@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,20 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from tenure.errors import ConfigurationError, TenureError
+from tenure.events import Event, Hook
 from tenure.http.asgi import application
 from tenure.http.service import Authenticator, Service
 from tenure.origins import is_loopback
+from tenure.server import metrics
 from tenure.server.accounts import Accounts
 from tenure.server.demo_page import DemoChannel
 from tenure.server.logs import configure
 from tenure.server.rate_limits import RateLimits
 from tenure.server.secret import root_secret
 from tenure.server.settings import Settings, load
+from tenure.server.webhooks import Webhooks
 from tenure.sessions import AsyncTenure, Tenure
+from tenure.stores import open_store
 from tenure.stores.protocol import Store
 from tenure.upkeep import purge
 
@@ -44,8 +50,20 @@ def build(settings: Settings) -> Starlette:
     """The application as `settings` say. Raises ConfigurationError for what makes no sense."""
     cookies = settings.cookie_transport()
     demo = demo_channel(settings)
-    auth = AsyncTenure(**_arguments(settings), on_event=None if demo is None else demo.publish)
+    hooks: list[Hook] = [] if demo is None else [demo.publish]
+    arguments = _arguments(settings)
+    if settings.metrics_port is not None:
+        arguments["store"] = metrics.MeasuredStore(open_store(settings.store, migrate=settings.migrate))
+        metrics.watch_batch_sizes()
+        hooks.append(metrics.count_event)
+    webhooks = _webhooks(settings)
+    if webhooks is not None:
+        hooks.append(webhooks.tell)
+    auth = AsyncTenure(**arguments, on_event=_all(hooks))
     service = Service(auth.issuer, _authenticator(settings, auth.store), RateLimits(), cookies)
+    if settings.metrics_port is not None:
+        auth.issuer.on_heard = metrics.watch_news
+        service = replace(service, on_refusal=metrics.count_refusal)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -55,6 +73,8 @@ def build(settings: Settings) -> Starlette:
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            if webhooks is not None:
+                await asyncio.to_thread(webhooks.close)
 
     app = application(auth, service, lifespan=lifespan)
     if demo is not None:
@@ -63,10 +83,32 @@ def build(settings: Settings) -> Starlette:
     return app
 
 
+def _webhooks(settings: Settings) -> Webhooks | None:
+    if settings.webhook_url is None:
+        return None
+    secret = "" if settings.webhook_secret is None else settings.webhook_secret.get_secret_value()
+    return Webhooks(settings.webhook_url, secret, os.urandom)
+
+
+def _all(hooks: Sequence[Hook]) -> Hook | None:
+    """One hook that tells them all."""
+    if not hooks:
+        return None
+
+    def tell(event: Event) -> None:
+        for hook in hooks:
+            hook(event)
+
+    return tell
+
+
 def check(settings: Settings) -> None:
     """Raise ConfigurationError for whatever would keep the application from working."""
     settings.cookie_transport()
     demo_channel(settings)
+    webhooks = _webhooks(settings)
+    if webhooks is not None:
+        webhooks.close()
     with Tenure(**_arguments(settings)) as auth:
         _authenticator(settings, auth.store)
 

@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     demo: bool = Field(
         False, description="Also serve the demo page at /, for this machine alone: it shows what must stay secret."
     )
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="A port on which Prometheus is answered.")
+    metrics_host: str = Field("127.0.0.1", description="The address of that port.")
+    webhook_url: str | None = Field(None, description="Where thefts and ended sessions are told, by signed webhooks.")
+    webhook_secret: SecretStr | None = Field(None, description="What they are signed with: 24 bytes or more.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="How each line is logged: as text, or as JSON.")
 

@@ -23,6 +23,14 @@ _CLOSED = "The session store was closed."
 Commit = Callable[[Sequence[Call[Any]]], Sequence[Any]]
 """Run a batch of calls as one transaction and answer each: with its result, or with the exception that it caused."""
 
+_observers: list[Callable[[int], object]] = []
+
+
+def watch_batches(observe: Callable[[int], object]) -> None:
+    """Call `observe` with the size of each batch, in all stores of this process: for metrics."""
+    _observers.append(observe)
+
+
 Waiter = Future[Any] | asyncio.Future[Any]
 Waiting = tuple[Call[Any], Waiter]
 
@@ -79,6 +87,8 @@ class GroupCommit:
 
     def _serve(self) -> None:
         for batch in self._batches():
+            for observe in _observers:
+                observe(len(batch))
             try:
                 answers = self._commit([call for call, _ in batch])
             except Exception as problem:  # noqa: BLE001 - nobody may be left waiting, whatever went wrong
