@@ -51,6 +51,7 @@ T = TypeVar("T")
 
 _ALL = "all"
 _LISTEN_SECONDS = 0.5
+WARN_SECONDS = 1.0
 _PAUSES = (0.0, 0.02, 0.05, 0.1)
 _NOT_CARRIED_OUT = (NoScriptError, AskError, TryAgainError)
 
@@ -66,6 +67,7 @@ class ValkeyStore:
         self._opening = threading.Lock()
         self._prepared: set[Redis] = set()
         self._closed = threading.Event()
+        self._warned_at = -WARN_SECONDS
         self._listener: Listener | None = None
         try:
             self._look_at_settings()
@@ -170,7 +172,7 @@ class ValkeyStore:
         try:
             replies = pipelined(client, words)[before:]
         except RedisError as problem:
-            _log.warning("the Valkey server did not answer: %s", type(problem).__name__)
+            self._warn("the Valkey server did not answer: %s", problem)
             self._lost(client)
             return [StoreUnavailable()] * len(commands)
         self._prepared.add(client)
@@ -204,6 +206,13 @@ class ValkeyStore:
         after = next((other for other in primaries if other > name), None)
         return Page(sessions, "" if after is None else f"{after}/0", (before + 1) / len(primaries))
 
+    def _warn(self, text: str, problem: Exception) -> None:
+        """Say what is wrong, but not with each of the calls that meet it. Never what the server said: it may quote."""
+        now = time.monotonic()
+        if now - self._warned_at >= WARN_SECONDS:
+            self._warned_at = now
+            _log.warning(text, type(problem).__name__)
+
     def _lost(self, client: Redis) -> None:
         """The server may be another one next time, which has not seen the scripts."""
         self._prepared.discard(client)
@@ -223,7 +232,7 @@ class ValkeyStore:
                 time.sleep(pause)
             (reply,) = self._exchange(client, [command], asking=type(reply) is AskError, whole=True)
         if isinstance(reply, ResponseError):
-            _log.warning("the Valkey server refused: %s", type(reply).__name__)
+            self._warn("the Valkey server refused: %s", reply)
             return StoreUnavailable()
         return reply
 
