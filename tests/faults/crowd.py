@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from tenure import AsyncTenure, Policy, SessionEnded, StoreUnavailable, TokenPair
 from tenure.keys import DerivedKeys
@@ -224,3 +225,60 @@ async def deployment(url: str, *, ahead: float = 0.0, leeway: float = 0.0) -> As
     )
     async with auth:
         yield auth
+
+
+async def through_a_late_replica(
+    auth: AsyncTenure, cut_off: Callable[[], object], take_over: Callable[[], object]
+) -> None:
+    """The last refresh of everybody was answered and is lost: the replica, `cut_off` by then, never got it."""
+    crowd = Crowd.of(auth)
+    await crowd.log_in(auth)
+    crowd.start()
+    await crowd.progress(3)
+    await crowd.pause()
+    await asyncio.sleep(1)  # the replica has caught up
+    crowd.steal()
+    before = {one.name: one.completed for one in crowd.holders}
+    cut_off()
+    await crowd.once_each()
+    assert all(one.completed > before[one.name] for one in crowd.honest())
+    take_over()
+    for one in crowd.honest():
+        assert await kept_generation(auth.store, one.session_id) < parent_generation(one), "nothing was lost"
+    crowd.start()
+    await crowd.progress(4)
+    await crowd.stop()
+    await crowd.check(auth.store, writes_lost=True)
+
+
+async def through_cuts(auth: AsyncTenure, cut: Callable[[], object]) -> None:
+    """The connection is cut, again and again, while everybody refreshes."""
+    crowd = Crowd.of(auth)
+    await crowd.log_in(auth)
+    crowd.start()
+    await crowd.progress(2)
+    crowd.steal()
+    for _ in range(10):
+        cut()
+        await crowd.progress(1)
+    await crowd.stop()
+    assert sum(holder.unavailable for holder in crowd.holders) > 10
+    await crowd.check(auth.store)
+
+
+async def through_restarts(auth: AsyncTenure, server: Any) -> Crowd:
+    """The server is killed in mid-load and started again, twice."""
+    crowd = Crowd.of(auth)
+    await crowd.log_in(auth)
+    crowd.start()
+    await crowd.progress(3)
+    crowd.steal()
+    for _ in range(2):
+        server.kill()
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(server.start)
+        await crowd.progress(3)
+    await crowd.stop()
+    assert sum(holder.unavailable for holder in crowd.holders) > 0
+    await crowd.check(auth.store)
+    return crowd

@@ -36,6 +36,10 @@ class Forwarder:
                     one.shutdown(socket.SHUT_RDWR)
             self._open.clear()
 
+    def cut_next_answer(self) -> None:
+        """End the connection on which the next answer should arrive."""
+        self.cut_answers = 1
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)

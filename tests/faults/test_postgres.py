@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from tenure.stores import postgres_schema
-from tests.faults.crowd import Crowd, deployment, kept_generation, parent_generation
+from tests.faults.crowd import Crowd, deployment, through_a_late_replica, through_cuts, through_restarts
 from tests.faults.forwarder import Forwarder
 from tests.stores.servers import Postgres
 
@@ -35,54 +35,23 @@ def test_killed_in_mid_load_and_restarted(server: Postgres, leeway: float) -> No
 
     async def story() -> None:
         async with deployment(server.url(), leeway=leeway) as auth:
-            crowd = Crowd.of(auth)
-            await crowd.log_in(auth)
-            crowd.start()
-            await crowd.progress(3)
-            crowd.steal()
-            for _ in range(2):
-                server.kill()
-                await asyncio.sleep(0.3)
-                await asyncio.to_thread(server.start)
-                await crowd.progress(3)
-            await crowd.stop()
-            assert sum(holder.unavailable for holder in crowd.holders) > 0
-            await crowd.check(auth.store)
+            crowd = await through_restarts(auth, server)
             assert leeway == 0 or not crowd.logged_out(careful=False)
 
     asyncio.run(story())
 
 
 def test_a_late_replica_is_promoted(server: Postgres, address: Forwarder) -> None:
-    """The last refresh of everybody was answered and is lost: the replica never got it."""
-
     async def story() -> None:
         with closing(server.replica()) as replica:
-            async with deployment(url_of(address)) as auth:
-                crowd = Crowd.of(auth)
-                await crowd.log_in(auth)
-                crowd.start()
-                await crowd.progress(3)
-                await crowd.pause()
-                await asyncio.sleep(1)  # the replica has caught up
-                crowd.steal()
-                before = {one.name: one.completed for one in crowd.holders}
-                server.stop_sending()
-                await crowd.once_each()
-                assert all(one.completed > before[one.name] for one in crowd.honest())
+
+            def take_over() -> None:
                 server.kill()
                 replica.promote()
                 address.target = replica.connect
-                lost = [
-                    one
-                    for one in crowd.honest()
-                    if await kept_generation(auth.store, one.session_id) < parent_generation(one)
-                ]
-                assert len(lost) == len(crowd.honest())
-                crowd.start()
-                await crowd.progress(4)
-                await crowd.stop()
-                await crowd.check(auth.store, writes_lost=True)
+
+            async with deployment(url_of(address)) as auth:
+                await through_a_late_replica(auth, server.stop_sending, take_over)
 
     asyncio.run(story())
 
@@ -93,20 +62,7 @@ def test_a_connection_cut_in_the_middle_of_a_commit(server: Postgres, address: F
 
     async def story() -> None:
         async with deployment(url_of(address)) as auth:
-            crowd = Crowd.of(auth)
-            await crowd.log_in(auth)
-            crowd.start()
-            await crowd.progress(2)
-            crowd.steal()
-            for _ in range(10):
-                if committed:
-                    address.cut_answers = 1
-                else:
-                    address.cut()
-                await crowd.progress(1)
-            await crowd.stop()
-            assert sum(holder.unavailable for holder in crowd.holders) > 10
-            await crowd.check(auth.store)
+            await through_cuts(auth, address.cut_next_answer if committed else address.cut)
 
     asyncio.run(story())
 

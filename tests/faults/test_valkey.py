@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from redis.crc import key_slot
 
-from tests.faults.crowd import Crowd, Holder, deployment, kept_generation, parent_generation
+from tests.faults.crowd import Crowd, Holder, deployment, through_a_late_replica, through_cuts, through_restarts
 from tests.faults.forwarder import Forwarder
 from tests.stores.servers import Valkey, ValkeyCluster, on_cluster
 
@@ -21,54 +21,25 @@ def test_killed_in_mid_load_and_restarted() -> None:
     async def story() -> None:
         with closing(Valkey(*DURABLE)) as server:
             async with deployment(server.url) as auth:
-                crowd = Crowd.of(auth)
-                await crowd.log_in(auth)
-                crowd.start()
-                await crowd.progress(3)
-                crowd.steal()
-                for _ in range(2):
-                    server.kill()
-                    await asyncio.sleep(0.3)
-                    await asyncio.to_thread(server.start)
-                    await crowd.progress(3)
-                await crowd.stop()
-                assert sum(holder.unavailable for holder in crowd.holders) > 0
-                await crowd.check(auth.store)
+                await through_restarts(auth, server)
 
     asyncio.run(story())
 
 
 def test_a_late_replica_is_promoted() -> None:
-    """The last refresh of everybody was answered and is lost: the replica never got it."""
-
     async def story() -> None:
         with (
             closing(Valkey(*EVERY_SECOND)) as server,
             closing(server.replica(*EVERY_SECOND)) as replica,
             Forwarder(server.connect) as address,
         ):
-            async with deployment(f"valkey://127.0.0.1:{address.port}") as auth:
-                crowd = Crowd.of(auth)
-                await crowd.log_in(auth)
-                crowd.start()
-                await crowd.progress(3)
-                await crowd.pause()
-                await asyncio.sleep(0.5)  # the replica has caught up
-                crowd.steal()
-                replica.client().replicaof("NO", "ONE")
-                await crowd.once_each()
+
+            def take_over() -> None:
                 server.kill()
                 address.target = replica.connect
-                lost = [
-                    one
-                    for one in crowd.honest()
-                    if await kept_generation(auth.store, one.session_id) < parent_generation(one)
-                ]
-                assert len(lost) == len(crowd.honest())
-                crowd.start()
-                await crowd.progress(4)
-                await crowd.stop()
-                await crowd.check(auth.store, writes_lost=True)
+
+            async with deployment(f"valkey://127.0.0.1:{address.port}") as auth:
+                await through_a_late_replica(auth, lambda: replica.client().replicaof("NO", "ONE"), take_over)
 
     asyncio.run(story())
 
@@ -78,20 +49,7 @@ def test_a_connection_cut_in_the_middle_of_a_batch(committed: bool) -> None:
     async def story() -> None:
         with closing(Valkey(*DURABLE)) as server, Forwarder(server.connect) as address:
             async with deployment(f"valkey://127.0.0.1:{address.port}") as auth:
-                crowd = Crowd.of(auth)
-                await crowd.log_in(auth)
-                crowd.start()
-                await crowd.progress(2)
-                crowd.steal()
-                for _ in range(10):
-                    if committed:
-                        address.cut_answers = 1
-                    else:
-                        address.cut()
-                    await crowd.progress(1)
-                await crowd.stop()
-                assert sum(holder.unavailable for holder in crowd.holders) > 10
-                await crowd.check(auth.store)
+                await through_cuts(auth, address.cut_next_answer if committed else address.cut)
 
     asyncio.run(story())
 
