@@ -258,11 +258,14 @@ async def through_cuts(auth: AsyncTenure, cut: Callable[[], object]) -> None:
     crowd.start()
     await crowd.progress(2)
     crowd.steal()
-    for _ in range(10):
+    for _ in range(200):  # one that meets nothing under way is noticed by the driver, and costs nobody anything
         cut()
         await crowd.progress(1)
+        if sum(holder.unavailable for holder in crowd.holders) > 20:
+            break
+    else:
+        raise AssertionError("nobody noticed")
     await crowd.stop()
-    assert sum(holder.unavailable for holder in crowd.holders) > 10
     await crowd.check(auth.store)
 
 
