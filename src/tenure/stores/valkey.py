@@ -42,10 +42,10 @@ from tenure.stores.valkey_calls import (
     heard_in,
     key_of,
     request_of,
-    session_in,
 )
 from tenure.stores.valkey_nodes import WAIT_SECONDS, Words, nodes_of, pipelined
 from tenure.stores.valkey_scripts import SCRIPTS, source
+from tenure.stores.valkey_values import session_in
 
 T = TypeVar("T")
 

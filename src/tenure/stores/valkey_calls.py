@@ -9,12 +9,10 @@ id, which all sessions of a subject share. There are 256 of them, few enough to 
     tenure:{records}:<kind>         accounts, clients, signing keys
 """
 
-import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tenure.family import Head
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -36,15 +34,11 @@ from tenure.stores.protocol import (
 )
 from tenure.stores.rows import micros
 from tenure.stores.valkey_scripts import digest, source
+from tenure.stores.valkey_values import client_bytes, head_bytes, said_bytes, session_from, value_of
 from tenure.tokens import bucket_of
 
 CHANNEL = "tenure:revoked"
 ALL_SESSIONS = "tenure:{??}:session:*"
-
-_HEAD = struct.Struct(">Q32s32sQ")
-_VALUE = struct.Struct(">Q32s32sQQQQQH")
-_NO_ATTEMPT = bytes(32)
-_decode = json.JSONDecoder().decode
 _TAGS = tuple(f"{byte:02x}" for byte in range(256))
 
 
@@ -131,53 +125,6 @@ def _read(key: str, *words: str | bytes | int) -> Command:
     return Command(key, words, writes=False)
 
 
-def _client(client_id: str) -> bytes:
-    encoded = client_id.encode()
-    return struct.pack(">H", len(encoded)) + encoded
-
-
-def _head(head: Head) -> bytes:
-    attempt = head.attempt_hash or _NO_ATTEMPT
-    return _HEAD.pack(head.generation, head.nonce_hash, attempt, micros(head.rotated_at))
-
-
-def _value(session: Session) -> bytes:
-    moments = (session.expires_at, session.ends_at, session.created_at, session.revoked_at or 0.0)
-    rest = [session.subject, session.scope, session.claims, session.device]
-    value = _head(session.head) + struct.pack(">QQQQ", *map(micros, moments)) + _client(session.client_id)
-    value += json.dumps(rest, ensure_ascii=False, separators=(",", ":"), default=dict).encode()
-    if session.revoked_at is not None:
-        value += b"\n" + _said(session.revoked_reason, session.revoked_by)
-    return value
-
-
-def _said(reason: str | None, by: str | None) -> bytes:
-    return json.dumps([reason, by]).encode()
-
-
-def _session(session_id: str, value: bytes | None) -> Session | None:
-    if value is None:
-        return None
-    (generation, nonce_hash, attempt, rotated_at, expires_at, ends_at, created_at, revoked_at, length) = (
-        _VALUE.unpack_from(value)
-    )
-    text = _VALUE.size + length
-    rest, _, said = value[text:].decode().partition("\n")
-    subject, scope, claims, device = _decode(rest)
-    reason, by = _decode(said) if said else (None, None)
-    return Session(
-        session_id, subject, value[_VALUE.size : text].decode(), scope, claims, device, created_at / 1e6,
-        expires_at / 1e6, ends_at / 1e6,
-        Head(generation, nonce_hash, None if attempt == _NO_ATTEMPT else attempt, rotated_at / 1e6),
-        revoked_at / 1e6 if revoked_at else None, reason, by,
-    )  # fmt: skip
-
-
-def session_in(key: bytes, value: bytes | None) -> Session | None:
-    """The session that is kept under a key, or None if there is none (any more)."""
-    return _session(key.rpartition(b":")[2].decode(), value)
-
-
 def _ids(replies: Sequence[Any]) -> tuple[str, ...] | None:
     return None if replies[0] is None else tuple(session_id.decode() for session_id in replies[0])
 
@@ -186,8 +133,8 @@ def _create(call: Create) -> Request:
     new, tag = call.session, _tag_of_both(call.session)
     keys = (_session_key(new.id), _subject_key(new.subject), _feed_key(tag))
     limit = -1 if call.limit is None else call.limit
-    said = _said("session_limit", "policy")
-    command = _script("create", keys, _value(new), new.id, _prefix(tag), limit, int(call.end_oldest), said)
+    said = said_bytes("session_limit", "policy")
+    command = _script("create", keys, value_of(new), new.id, _prefix(tag), limit, int(call.end_oldest), said)
     return Request([command], _ids)
 
 
@@ -197,27 +144,27 @@ def _advance(call: Advance) -> Request:
         "advance",
         [_session_key(call.session_id)],
         expected,
-        _client(call.client_id),
-        _head(call.head),
+        client_bytes(call.client_id),
+        head_bytes(call.head),
         micros(call.idle_deadline),
     )
-    return Request([command], lambda replies: _session(call.session_id, replies[0]))
+    return Request([command], lambda replies: session_from(call.session_id, replies[0]))
 
 
 def _get(call: Get) -> Request:
     key = _session_key(call.session_id)
-    return Request([_read(key, "GET", key)], lambda replies: _session(call.session_id, replies[0]))
+    return Request([_read(key, "GET", key)], lambda replies: session_from(call.session_id, replies[0]))
 
 
 def _revoke(call: Revoke) -> Request:
     keys = (_session_key(call.session_id), _feed_key(call.session_id[:2]))
-    command = _script("revoke", keys, call.session_id, micros(call.now), _said(call.reason, call.by))
-    return Request([command], lambda replies: _session(call.session_id, replies[0]))
+    command = _script("revoke", keys, call.session_id, micros(call.now), said_bytes(call.reason, call.by))
+    return Request([command], lambda replies: session_from(call.session_id, replies[0]))
 
 
 def _revoke_subject(call: RevokeSubject) -> Request:
     tag = _tag_of(call.subject)
-    arguments = (_prefix(tag), micros(call.now), _said(call.reason, call.by), call.except_id or "")
+    arguments = (_prefix(tag), micros(call.now), said_bytes(call.reason, call.by), call.except_id or "")
     return Request([_script("revoke_subject", (_subject_key(call.subject), _feed_key(tag)), *arguments)], _ids)
 
 
@@ -226,7 +173,7 @@ def _list_subject(call: ListSubject) -> Request:
 
     def answer(replies: Sequence[Any]) -> tuple[Session | None, ...]:
         ids, values = replies[0][::2], replies[0][1::2]
-        return tuple(_session(session_id.decode(), value) for session_id, value in zip(ids, values, strict=True))
+        return tuple(session_from(session_id.decode(), value) for session_id, value in zip(ids, values, strict=True))
 
     return Request([_script("list_subject", [_subject_key(call.subject)], *arguments)], answer)
 
@@ -262,7 +209,7 @@ def _purge(call: Purge) -> Request:
 def _restore(call: Restore) -> Request:
     new = call.session
     _tag_of_both(new)
-    command = _script("restore", (_session_key(new.id), _subject_key(new.subject)), _value(new), new.id)
+    command = _script("restore", (_session_key(new.id), _subject_key(new.subject)), value_of(new), new.id)
     return Request([command], _truth)
 
 
