@@ -70,7 +70,7 @@ def test_the_shell_commands_run(tmp_path: Path) -> None:
     assert "1 sessions were ended." in done.stdout
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "mutants", "lock"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "docs", "mutants", "lock"])
 def test_the_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
 
@@ -133,3 +133,22 @@ def test_what_was_measured_is_what_the_run_printed() -> None:
     from benchmarks.document import RUN, figures, page
 
     assert (ROOT / "docs" / "measured.md").read_text() == page(figures(RUN.read_text()))
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("sphinx-build")
+    command = [
+        program,
+        "-W",
+        "--keep-going",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        tmp_path / "doctrees",
+        ROOT / "docs",
+        tmp_path / "site",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "refresh" in (tmp_path / "site" / "reference.html").read_text()
