@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,12 @@ def test_what_is_written_outlives_the_process(tmp_path: Path) -> None:
 def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     SqliteStore(path).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(SchemaTooNew, match=r"newer version of tenure \(schema 99"):
         SqliteStore(path)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (99,)
     connection.close()
 
@@ -63,7 +64,7 @@ def test_an_older_schema_is_brought_forward(tmp_path: Path) -> None:
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "theirs.db"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     connection.close()
     with pytest.raises(ConfigurationError, match="another program's database"):
@@ -127,7 +128,7 @@ def test_a_refresh_adds_no_row_and_no_page(tmp_path: Path) -> None:
 
 def test_columns_that_a_refresh_changes_carry_no_index(tmp_path: Path) -> None:
     SqliteStore(tmp_path / "store.db").close()
-    with sqlite3.connect(tmp_path / "store.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as connection:
         indexed = [
             column
             for (index,) in connection.execute("SELECT name FROM pragma_index_list('sessions')").fetchall()
