@@ -63,11 +63,8 @@ class Browser:
             self._until[name] = self._clock.now + float(known["max-age"])
 
 
-Site = tuple[Browser, Clock]
-
-
 def fastapi_site(folder: Path, clock: Clock) -> Iterator[Browser]:
-    from fastapi import FastAPI, Form
+    from fastapi import FastAPI
     from starlette.testclient import TestClient
 
     from tenure.http.fastapi import PageSession, Sessions, add_sessions
@@ -78,7 +75,6 @@ def fastapi_site(folder: Path, clock: Clock) -> Iterator[Browser]:
     sessions = Sessions(auth, login_page="/enter?from=pages")
     app = FastAPI(lifespan=sessions.lifespan)
     add_sessions(app, sessions)
-    assert Form is not None
 
     @app.post("/enter")
     async def enter(next: str = "/") -> Any:
@@ -150,7 +146,6 @@ def django_site(folder: Path, clock: Clock) -> Iterator[Browser]:
     from django.views.decorators.csrf import csrf_exempt
 
     from tenure.http.django import conf
-    from tenure.http.django.accounts import claims_source
     from tenure.http.django.views import answer_page, session_required
     from tests.integrations import django_stores  # noqa: F401 - sets up Django
 
@@ -178,7 +173,6 @@ def django_site(folder: Path, clock: Clock) -> Iterator[Browser]:
         "STORE": f"sqlite:///{folder}/pages.db",
         "LOGIN_PAGE": "/enter?from=pages",
     }
-    assert claims_source is not None
     with override_settings(TENURE=block, ROOT_URLCONF="pages_urls"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "tenure.http.django.accounts.user_of", lambda subject: types.SimpleNamespace(is_active=True, pk=subject)

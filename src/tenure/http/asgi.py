@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from tenure.errors import TenureError
-from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, NotFound, Request, Response
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, NotFound, Request, Response
 from tenure.http.routes import ROUTES
-from tenure.http.service import Endpoint, Service, answer, error_response
+from tenure.http.service import Endpoint, Service, answer, endpoint_for, error_response
 from tenure.sessions import AsyncTenure
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -58,11 +58,8 @@ class _Resource:
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
         try:
-            endpoint = self._endpoints.get(method)
-            if endpoint is None:
-                raise MethodNotAllowed([*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])])
+            endpoint = endpoint_for(self._endpoints, scope["method"])
             request = _request(scope, await _body(receive))
         except TenureError as problem:
             response = error_response(problem)

@@ -21,7 +21,7 @@ from werkzeug.local import LocalProxy
 from tenure.access import Claims
 from tenure.errors import ConfigurationError, TenureError
 from tenure.http.embedded import check_granted, embedded, own_endpoints
-from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, Request, Response
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
 from tenure.http.pages import page_answer, page_session
 from tenure.http.service import (
     Authenticator,
@@ -30,6 +30,7 @@ from tenure.http.service import (
     Throttle,
     answer,
     caller,
+    endpoint_for,
     error_response,
     pair_response,
 )
@@ -169,10 +170,7 @@ current_session: Claims = LocalProxy(_current)  # type: ignore[assignment]  # wh
 
 def _serve(endpoints: Mapping[str, Endpoint], **path_parameters: str) -> flask.Response:
     extension = _of()
-    method = "GET" if flask.request.method == "HEAD" else flask.request.method
-    endpoint = endpoints.get(method)
-    if endpoint is None:
-        raise MethodNotAllowed([*endpoints, *(["HEAD"] if "GET" in endpoints else [])])
+    endpoint = endpoint_for(endpoints, flask.request.method)
     flask.request.max_content_length = MAX_BODY_BYTES
     try:
         body = flask.request.get_data(cache=False)

@@ -87,16 +87,8 @@ def page_answer(service: Service, pair: TokenPair, to: str) -> Response:
 
 def own_path(target: str) -> str:
     """`target`, if it is a path of this site and can't be read as another one; raises InvalidRequest."""
-    parts = urlsplit(target)
-    if (
-        len(target) > _LONGEST_TARGET
-        or not target.startswith("/")
-        or target.startswith(("//", "/\\"))
-        or parts.scheme
-        or parts.netloc
-        or not target.isprintable()
-        or "\\" in target
-    ):
+    is_path = target.startswith("/") and not target.startswith("//")
+    if not is_path or "\\" in target or not target.isprintable() or len(target) > _LONGEST_TARGET:
         raise InvalidRequest("to is a path of this site.")
     return target
 

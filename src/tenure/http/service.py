@@ -3,7 +3,7 @@
 A `Service` is a value of parts; nothing in it is found out per request.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from tenure.errors import (
 from tenure.flows import Flow
 from tenure.http.clients import KnownClients
 from tenure.http.cookies import CookieTransport, ForeignOrigin
-from tenure.http.messages import Request, RequestError, Response, bearer, json_response
+from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
 from tenure.issuer import Issuer, TokenPair
 
 
@@ -75,6 +75,14 @@ _STATUS: list[tuple[type[TenureError], int]] = [
     (InsufficientScope, 403),
     (StoreUnavailable, 503),
 ]
+
+
+def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint:
+    """The endpoint of a path that answers `method`; HEAD is answered as GET is. Raises MethodNotAllowed."""
+    endpoint = endpoints.get("GET" if method == "HEAD" else method)
+    if endpoint is None:
+        raise MethodNotAllowed([*endpoints, *(["HEAD"] if "GET" in endpoints else [])])
+    return endpoint
 
 
 def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Response]:

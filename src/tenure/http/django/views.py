@@ -18,9 +18,9 @@ from tenure.access import Claims
 from tenure.errors import TenureError
 from tenure.http.django.conf import service, tenure
 from tenure.http.embedded import check_granted
-from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, MethodNotAllowed, Request, Response
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
 from tenure.http.pages import page_answer, page_session
-from tenure.http.service import Endpoint, answer, caller, error_response, pair_response
+from tenure.http.service import Endpoint, answer, caller, endpoint_for, error_response, pair_response
 from tenure.issuer import TokenPair
 
 
@@ -35,11 +35,8 @@ class Endpoints:
 
     def __call__(self, request: HttpRequest, **path_parameters: str) -> HttpResponse:
         """What the endpoint answers."""
-        method = "GET" if request.method == "HEAD" else str(request.method)
-        endpoint = self._endpoints.get(method)
         try:
-            if endpoint is None:
-                raise MethodNotAllowed([*self._endpoints, *(["HEAD"] if "GET" in self._endpoints else [])])
+            endpoint = endpoint_for(self._endpoints, str(request.method))
             asked = request_of(request, _body(request), path_parameters)
         except TenureError as problem:
             return django_response(error_response(problem))
