@@ -20,7 +20,7 @@ from tenure.events import Event
 from tenure.issuer import TokenPair
 from tenure.policy import NIST_AAL1, NIST_AAL2, NIST_AAL3, Policy
 from tenure.sessions import AsyncTenure, Tenure
-from tenure.stores.protocol import Session
+from tenure.stores.protocol import AuditEntry, Session
 from tenure.verifier import Verifier
 
 __version__ = "0.1.0"
@@ -30,6 +30,7 @@ __all__ = [
     "NIST_AAL2",
     "NIST_AAL3",
     "AsyncTenure",
+    "AuditEntry",
     "Claims",
     "ConfigurationError",
     "Event",

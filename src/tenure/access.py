@@ -73,7 +73,7 @@ def check_application_claims(claims: Mapping[str, Any]) -> None:
     if shadowed:
         raise ConfigurationError(f"Application claims can't set {', '.join(shadowed)}: they are the token's own.")
     try:
-        json.dumps(claims, allow_nan=False)
+        json.dumps(claims, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as problem:
         raise ConfigurationError("Application claims must be plain JSON values.") from problem
 

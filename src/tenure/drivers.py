@@ -5,8 +5,8 @@ import inspect
 import time
 from typing import Any, TypeVar
 
+from tenure.effects import Ask, Effect, Flow, Pause
 from tenure.events import Event, Hook, tell
-from tenure.flows import Ask, Effect, Flow, Pause
 from tenure.stores.protocol import Store
 
 T = TypeVar("T")

@@ -25,7 +25,8 @@ class Event:
     """One thing that happened.
 
     at: when, in seconds, UTC. session_id: hexadecimal, as in the access token's `sid`. generation: the presented
-    refresh token's place in its family. reason and by: why a session was ended, and by whom.
+    refresh token's place in its family. reason and by: why a session was ended, and by whom. address: where a login, a
+    theft or the end of a session came from, where that is known.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Event:
     generation: int | None = None
     reason: str | None = None
     by: str | None = None
+    address: str | None = None
 
 
 Hook = Callable[[Event], object]

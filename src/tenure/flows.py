@@ -8,10 +8,10 @@ A refresh first makes the optimistic move, one compare-and-set in the store. Onl
 read the session and ask `judge`.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any
 
+from tenure.effects import Ask, Flow, call
 from tenure.errors import (
     ForgedToken,
     InvalidGrant,
@@ -25,7 +25,7 @@ from tenure.events import Event, Kind
 from tenure.family import Head, Verdict, judge
 from tenure.inputs import check_scope, check_subject, hash_of_attempt, shortened
 from tenure.issuer import Issuer, TokenPair
-from tenure.stores.protocol import Advance, Call, Create, Get, Revoke, RevokeSubject, Session
+from tenure.stores.protocol import Advance, Create, Get, Revoke, RevokeSubject, Session
 from tenure.tokens import (
     LAST_GENERATION,
     NONCE_BYTES,
@@ -46,33 +46,6 @@ REVOCATION_LOST = "revocation_lost"
 
 _RACES_BEFORE_GIVING_UP = 8
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A question to the application: a function and its arguments. `slow` ones must not hold up an event loop."""
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    slow: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Let so many seconds go by."""
-
-    seconds: float
-
-
-Effect = Call[Any] | Ask | Event | Pause
-Flow = Generator[Effect, Any, T]
-
-
-def call(question: Call[T]) -> Flow[T]:
-    """Yield a store call; what comes back has the call's own type."""
-    return cast(T, (yield question))
-
 
 def login(
     issuer: Issuer,
@@ -82,8 +55,12 @@ def login(
     device: str,
     client_id: str,
     scope: str,
+    address: str = "",
 ) -> Flow[TokenPair]:
-    """A new session for a person who was authenticated before. Raises LoginRefused at the limit of sessions."""
+    """A new session for a person who was authenticated before, from `address`, where that is known.
+
+    Raises LoginRefused at the limit of sessions.
+    """
     check_subject(subject)
     check_scope(scope)
     now = issuer.now()
@@ -105,13 +82,15 @@ def login(
     if current is None:
         raise LoginRefused("The account does not exist any more.")
     policy = issuer.policy
-    ended = yield from call(Create(session, policy.max_sessions, policy.at_limit == "end_oldest"))
+    ended = yield from call(
+        Create(session, policy.max_sessions, policy.at_limit == "end_oldest", issuer.audit(now, address))
+    )
     if ended is None:
         raise LoginRefused(f"The account has {policy.max_sessions} sessions already. End one of them first.")
     for other in ended:
         issuer.heard_revoked(other, now)
-        yield Event("revoked", now, other, subject, reason="session_limit", by="policy")
-    yield _event("logged_in", now, session)
+        yield Event("revoked", now, other, subject, reason="session_limit", by="policy", address=address or None)
+    yield _event("logged_in", now, session, address=address or None)
     token = first_token(session_id, root, issuer.random(NONCE_BYTES))
     return issuer.pair(session, current, seal(token, issuer.keys.tag), now)
 
@@ -123,11 +102,12 @@ def refresh(
     attempt: str | None = None,
     client_id: str = FIRST_PARTY,
     scope: str | None = None,
+    address: str = "",
 ) -> Flow[TokenPair]:
     """Exchange a refresh token for a new pair. The presented one becomes the head of its family.
 
     attempt: the attempt key, the same for each try of this one refresh. client_id: who presents the token. scope:
-    fewer of the granted scopes, for this access token only (RFC 6749 section 6).
+    fewer of the granted scopes, for this access token only (RFC 6749 section 6). address: where it is presented from.
 
     Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason.
     """
@@ -140,7 +120,7 @@ def refresh(
     if scope is None:
         session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
     if session is None:
-        verdict, session = yield from _judged(issuer, token, attempt_hash, client_id, scope, now)
+        verdict, session = yield from _judged(issuer, token, attempt_hash, client_id, scope, now, address)
     else:
         verdict = Verdict.ROTATE
     if issuer.checker.is_revoked(session.id):
@@ -150,7 +130,7 @@ def refresh(
         raise SessionEnded("revoked")
     current = yield from _current_claims(issuer, session)
     if current is None:
-        yield from end_session(issuer, session.id, reason="account_gone", by="application")
+        yield from end_session(issuer, session.id, reason="account_gone", by="application", address=address)
         raise SessionEnded("revoked")
     yield _event(_ANSWERED[verdict], now, session, generation=token.generation)
     child = token.child(issuer.random(NONCE_BYTES))
@@ -165,7 +145,13 @@ _ANSWERED: dict[Verdict, Kind] = {
 
 
 def _judged(
-    issuer: Issuer, token: RefreshToken, attempt_hash: bytes | None, client_id: str, scope: str | None, now: float
+    issuer: Issuer,
+    token: RefreshToken,
+    attempt_hash: bytes | None,
+    client_id: str,
+    scope: str | None,
+    now: float,
+    address: str,
 ) -> Flow[tuple[Verdict, Session]]:
     """Read the session and judge the token, again for as long as others move the head in between."""
     for _ in range(_RACES_BEFORE_GIVING_UP):
@@ -183,8 +169,8 @@ def _judged(
         if verdict is Verdict.RETRY:
             return verdict, session
         if verdict is Verdict.REUSE:
-            yield _event("reuse_detected", now, session, generation=token.generation)
-            yield from end_session(issuer, session.id, reason="reuse_detected", by="policy")
+            yield _event("reuse_detected", now, session, generation=token.generation, address=address or None)
+            yield from end_session(issuer, session.id, reason="reuse_detected", by="policy", address=address)
             raise SessionEnded("reuse_detected")
         if verdict is Verdict.REFUSE:
             raise SessionEnded("unknown")
@@ -228,31 +214,35 @@ def _move(
     return Advance(token.session_id.hex(), client_id, generation, expected_hash, head, deadline)
 
 
-def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str) -> Flow[bool]:
+def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str, address: str = "") -> Flow[bool]:
     """End one session, at once. Answers whether this call ended it; an unknown or ended one is no error."""
     if not is_session_id(session_id):
         return False
     now = issuer.now()
-    session = yield from call(Revoke(session_id, now, reason, by))
+    session = yield from call(Revoke(session_id, now, reason, by, issuer.audit(now, address)))
     if session is None:
         return False
     issuer.heard_revoked(session_id, now)
-    yield _event("revoked", now, session, reason=reason, by=by)
+    yield _event("revoked", now, session, reason=reason, by=by, address=address or None)
     return True
 
 
-def end_all(issuer: Issuer, subject: str, *, except_id: str | None, reason: str, by: str) -> Flow[int]:
+def end_all(
+    issuer: Issuer, subject: str, *, except_id: str | None, reason: str, by: str, address: str = ""
+) -> Flow[int]:
     """End all live sessions of a subject but `except_id`. Answers how many this call ended."""
     check_subject(subject)
     now = issuer.now()
-    ended = yield from call(RevokeSubject(subject, now, reason, by, except_id))
+    ended = yield from call(RevokeSubject(subject, now, reason, by, except_id, issuer.audit(now, address)))
     for session_id in ended:
         issuer.heard_revoked(session_id, now)
-        yield Event("revoked", now, session_id, subject, reason=reason, by=by)
+        yield Event("revoked", now, session_id, subject, reason=reason, by=by, address=address or None)
     return len(ended)
 
 
-def end_by_token(issuer: Issuer, text: str, *, client_id: str | None, reason: str, by: str) -> Flow[bool]:
+def end_by_token(
+    issuer: Issuer, text: str, *, client_id: str | None, reason: str, by: str, address: str = ""
+) -> Flow[bool]:
     """End the session of a genuine refresh token, however old: no holder of one may keep the session alive by that.
 
     client_id: the client it must have been issued to, or None for any. Answers whether this call ended it; raises
@@ -264,7 +254,7 @@ def end_by_token(issuer: Issuer, text: str, *, client_id: str | None, reason: st
         session = yield from call(Get(session_id))
         if session is not None and session.client_id != client_id:
             raise WrongClient
-    return (yield from end_session(issuer, session_id, reason=reason, by=by))
+    return (yield from end_session(issuer, session_id, reason=reason, by=by, address=address))
 
 
 def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[Session]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from tenure.access import Checker, Signer, VerifyingKey, check_application_claims
 from tenure.errors import ConfigurationError
+from tenure.inputs import shortened
 from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
 from tenure.policy import Policy
-from tenure.stores.protocol import Session
+from tenure.stores.protocol import Audit, Session
 
 ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
 
@@ -83,6 +84,11 @@ class Issuer:
     def now(self) -> float:
         """The time in seconds, UTC, in whole microseconds: a store gives back exactly what it was given."""
         return round(self._clock(), 6)
+
+    def audit(self, now: float, address: str) -> Audit | None:
+        """What a change at `now` that was asked for from `address` leaves in the audit trail, if one is kept."""
+        ttl = self.policy.audit_ttl
+        return Audit(shortened(address), now + ttl) if ttl else None
 
     def heard_revoked(self, session_id: str, revoked_at: float) -> None:
         """Refuse the access tokens of a revoked session, for as long as one may still be alive."""

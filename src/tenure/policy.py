@@ -29,6 +29,7 @@ class Policy:
     max_sessions: the most live sessions a subject may have; None for no limit.
     at_limit: what gives way at that limit: "end_oldest" session, or "refuse_login".
     clock_skew: how long after its expiry an access token is still accepted, for clocks that differ, in seconds.
+    audit_ttl: how long a login and the end of a session stay in the audit trail, in seconds; 0 for no trail.
     signing_key_ttl: a signing key signs for this long before the next takes over, in seconds.
     signing_key_prepublish: a new signing key is published this long before it signs, in seconds, so that every
         verifier has it by then.
@@ -42,12 +43,13 @@ class Policy:
     max_sessions: int | None = None
     at_limit: Literal["end_oldest", "refuse_login"] = "end_oldest"
     clock_skew: float = 0.0
+    audit_ttl: float = 30 * DAY
     signing_key_ttl: float = 30 * DAY
     signing_key_prepublish: float = 1 * HOUR
 
     def __post_init__(self) -> None:
         for name in _DURATIONS:
-            _check_duration(name, getattr(self, name), least=0.0 if name in ("leeway", "clock_skew") else 1.0)
+            _check_duration(name, getattr(self, name), least=0.0 if name in _MAY_BE_NONE else 1.0)
         if self.rollback not in ("proof", "tag"):
             raise ConfigurationError(f'rollback is "proof" or "tag", not {self.rollback!r}.')
         if self.at_limit not in ("end_oldest", "refuse_login"):
@@ -63,6 +65,7 @@ class Policy:
             )
 
 
+_MAY_BE_NONE = ("leeway", "clock_skew", "audit_ttl")
 _DURATIONS = [field.name for field in fields(Policy) if field.type in (float, "float")]
 
 _ORDER = [

@@ -15,12 +15,13 @@ from typing import Any, Self, TypeVar
 from tenure import flows, upkeep
 from tenure.access import Claims, check_application_claims
 from tenure.drivers import adrive, drive
+from tenure.effects import Flow
 from tenure.events import Hook
-from tenure.flows import FIRST_PARTY, Flow
+from tenure.flows import FIRST_PARTY
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
 from tenure.policy import Policy
 from tenure.stores import open_store
-from tenure.stores.protocol import ListSubject, Session, Store
+from tenure.stores.protocol import AuditEntry, ListAudit, ListSubject, Session, Store
 
 T = TypeVar("T")
 
@@ -80,11 +81,9 @@ class _Deployment:
         """The public keys that check access tokens, as a JWK set (RFC 7517)."""
         return self.issuer.ring.jwks()
 
-    def _login(
-        self, subject: str, claims: Mapping[str, Any] | None, device: str, client_id: str, scope: str
-    ) -> Flow[TokenPair]:
+    def _login(self, subject: str, claims: Mapping[str, Any] | None, **details: str) -> Flow[TokenPair]:
         check_application_claims(claims or {})
-        return flows.login(self.issuer, subject, claims=claims or {}, device=device, client_id=client_id, scope=scope)
+        return flows.login(self.issuer, subject, claims=claims or {}, **details)
 
     def _upkeep(self) -> Flow[None]:
         yield from upkeep.keep_ring(self.issuer)
@@ -114,13 +113,14 @@ class Tenure(_Deployment):
         device: str = "",
         client_id: str = FIRST_PARTY,
         scope: str = "",
+        address: str = "",
     ) -> TokenPair:
         """A new session and its first pair of tokens, for a person who was authenticated before.
 
-        claims: go into each access token of this session. device: what the person will recognise it by. Raises
-        LoginRefused at the limit of sessions.
+        claims: go into each access token of this session. device: what the person will recognise it by. address: where
+        the login comes from, for the audit trail. Raises LoginRefused at the limit of sessions.
         """
-        return self.run(self._login(subject, claims, device, client_id, scope))
+        return self.run(self._login(subject, claims, device=device, client_id=client_id, scope=scope, address=address))
 
     def refresh(
         self,
@@ -129,13 +129,19 @@ class Tenure(_Deployment):
         attempt: str | None = None,
         client_id: str = FIRST_PARTY,
         scope: str | None = None,
+        address: str = "",
     ) -> TokenPair:
         """Exchange a refresh token for a new pair. Raises InvalidGrant (ForgedToken, SessionEnded, WrongClient).
 
         attempt: a random value of 16 to 200 characters that the caller made before its first try and sends with each
-        further one, so that a lost response is never taken for a theft.
+        further one, so that a lost response is never taken for a theft. address: where the token is presented from,
+        for the audit trail, should it be a stolen one.
         """
-        return self.run(flows.refresh(self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope))
+        return self.run(
+            flows.refresh(
+                self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope, address=address
+            )
+        )
 
     def verify(self, access_token: str) -> Claims:
         """What a valid access token says; raises InvalidAccessToken for any other. Asks no store."""
@@ -144,6 +150,10 @@ class Tenure(_Deployment):
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of a subject, the oldest first."""
         return self.store.run(ListSubject(subject, self.issuer.now()))
+
+    def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
+        """The audit trail of a subject, the latest entry first: who logged in from where, and how sessions ended."""
+        return self.store.run(ListAudit(subject, self.issuer.now(), limit))
 
     def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """End a session, at once. Answers whether this call ended it."""
@@ -198,9 +208,12 @@ class AsyncTenure(_Deployment):
         device: str = "",
         client_id: str = FIRST_PARTY,
         scope: str = "",
+        address: str = "",
     ) -> TokenPair:
         """As Tenure.login."""
-        return await self.run(self._login(subject, claims, device, client_id, scope))
+        return await self.run(
+            self._login(subject, claims, device=device, client_id=client_id, scope=scope, address=address)
+        )
 
     async def refresh(
         self,
@@ -209,10 +222,13 @@ class AsyncTenure(_Deployment):
         attempt: str | None = None,
         client_id: str = FIRST_PARTY,
         scope: str | None = None,
+        address: str = "",
     ) -> TokenPair:
         """As Tenure.refresh."""
         return await self.run(
-            flows.refresh(self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope)
+            flows.refresh(
+                self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope, address=address
+            )
         )
 
     async def verify(self, access_token: str) -> Claims:
@@ -224,6 +240,10 @@ class AsyncTenure(_Deployment):
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """As Tenure.sessions."""
         return await self.store.arun(ListSubject(subject, self.issuer.now()))
+
+    async def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
+        """As Tenure.audit."""
+        return await self.store.arun(ListAudit(subject, self.issuer.now(), limit))
 
     async def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """As Tenure.revoke."""

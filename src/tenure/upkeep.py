@@ -4,8 +4,9 @@ Flows like the others, run by `sessions.py` once at the start and then at interv
 a request.
 """
 
+from tenure.effects import Flow, call
 from tenure.errors import ConfigurationError
-from tenure.flows import REVOCATION_LOST, Flow, call, end_session
+from tenure.flows import REVOCATION_LOST, end_session
 from tenure.issuer import Issuer
 from tenure.keys import KeyRing, SigningKey, algorithm_of, generate_signing_key, unwrap, wrap
 from tenure.stores.protocol import DeleteRecord, ListRecords, Purge, PutRecord, RevokedSince
@@ -99,4 +100,4 @@ def purge(issuer: Issuer, keep: float, batch: int = 1000) -> Flow[int]:
     Never sooner than an access token's life, so that verifiers have heard of every revocation.
     """
     least = issuer.policy.access_ttl + issuer.policy.clock_skew
-    return (yield from call(Purge(issuer.now() - max(keep, least), batch)))
+    return (yield from call(Purge(issuer.now() - max(keep, least), issuer.now(), batch)))

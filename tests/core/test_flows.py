@@ -19,17 +19,19 @@ from tenure import (
     StoreUnavailable,
     WrongClient,
 )
+from tenure.effects import Ask
 from tenure.family import Head
-from tenure.flows import Ask, end_all, end_by_token, end_session, is_session_id, login, look_up, refresh
+from tenure.flows import end_all, end_by_token, end_session, is_session_id, login, look_up, refresh
 from tenure.inputs import hash_of_attempt
 from tenure.issuer import Issuer
 from tenure.keys import KeyRing, generate_signing_key
-from tenure.stores.protocol import Advance, Create, Get, Revoke, RevokeSubject
+from tenure.stores.protocol import Advance, Audit, Create, Get, Revoke, RevokeSubject
 from tenure.tokens import LAST_GENERATION, RefreshToken, bucket_of, nonce_hash, seal, unseal
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 
 NOW = 1_800_000_000.0
 SID = bytes.fromhex("ab" * 16)
+AUDIT = Audit("", NOW + 30 * 86400)
 H, P, N = b"h" * 16, b"p" * 16, b"n" * 16
 KEY = "attempt-key-of-one-refresh"
 
@@ -117,6 +119,7 @@ def test_login_makes_one_row_and_its_first_token(issuer: Issuer) -> None:
         ),
         None,
         True,
+        AUDIT,
     )  # fmt: skip
     assert flow.answer(()) == Event("logged_in", NOW, sid.hex(), "user-42", "app")
     pair = flow.result()
@@ -190,7 +193,7 @@ def test_reuse_is_told_and_ends_the_session(issuer: Issuer) -> None:
     flow = Flow(refresh(issuer, token(issuer, generation=3), client_id="app"))
     flow.answer(None)
     assert flow.answer(session()) == event("reuse_detected", generation=3)
-    assert flow.answer() == Revoke(SID.hex(), NOW, "reuse_detected", "policy")
+    assert flow.answer() == Revoke(SID.hex(), NOW, "reuse_detected", "policy", AUDIT)
     assert flow.answer(session()) == event("revoked", reason="reuse_detected", by="policy")
     ended = flow.fails(
         None,
@@ -227,7 +230,7 @@ def test_an_account_that_is_gone_ends_its_session(issuer: Issuer) -> None:
     flow = Flow(refresh(issuer, token(issuer), client_id="app"))
     moved = session(Head(5, nonce_hash(SID, N), None, NOW))
     assert flow.answer(moved) == Ask(issuer.claims, (moved,))
-    assert flow.answer(None) == Revoke(SID.hex(), NOW, "account_gone", "application")
+    assert flow.answer(None) == Revoke(SID.hex(), NOW, "account_gone", "application", AUDIT)
     assert flow.answer(moved) == event("revoked", reason="account_gone", by="application")
     assert flow.fails(None, SessionEnded, "The session was ended. Log in again.").reason == "revoked"
 
@@ -236,7 +239,7 @@ def test_a_revocation_that_the_store_has_lost_is_made_again(issuer: Issuer) -> N
     issuer.heard_revoked(SID.hex(), NOW)
     flow = Flow(refresh(issuer, token(issuer), client_id="app"))
     moved = session(Head(5, nonce_hash(SID, N), None, NOW))
-    assert flow.answer(moved) == Revoke(SID.hex(), NOW, "revocation_lost", "policy")
+    assert flow.answer(moved) == Revoke(SID.hex(), NOW, "revocation_lost", "policy", AUDIT)
     assert flow.answer(moved) == event("revoked", reason="revocation_lost", by="policy")
     assert flow.fails(None, SessionEnded, "The session was ended. Log in again.").reason == "revoked"
     assert issuer.doubts_store
@@ -255,7 +258,7 @@ def test_a_forged_token_is_told_and_asks_nothing(issuer: Issuer) -> None:
 
 def test_ending_a_session(issuer: Issuer) -> None:
     flow = Flow(end_session(issuer, SID.hex(), reason="lost", by="owner"))
-    assert flow.effect == Revoke(SID.hex(), NOW, "lost", "owner")
+    assert flow.effect == Revoke(SID.hex(), NOW, "lost", "owner", AUDIT)
     assert flow.answer(session()) == event("revoked", reason="lost", by="owner")
     assert flow.result() is True
     assert Flow(end_session(issuer, SID.hex(), reason="lost", by="owner")).result(None) is False
@@ -263,7 +266,7 @@ def test_ending_a_session(issuer: Issuer) -> None:
 
 def test_ending_all_sessions_of_a_subject(issuer: Issuer) -> None:
     flow = Flow(end_all(issuer, "user-42", except_id="03" * 16, reason="lost", by="owner"))
-    assert flow.effect == RevokeSubject("user-42", NOW, "lost", "owner", "03" * 16)
+    assert flow.effect == RevokeSubject("user-42", NOW, "lost", "owner", "03" * 16, AUDIT)
     told = [flow.answer(("01" * 16, "02" * 16)), flow.answer()]
     assert told == [Event("revoked", NOW, one, "user-42", reason="lost", by="owner") for one in ("01" * 16, "02" * 16)]
     assert flow.result() == 2
@@ -271,7 +274,7 @@ def test_ending_all_sessions_of_a_subject(issuer: Issuer) -> None:
 
 def test_ending_by_token_asks_whose_it_is_only_where_that_matters(issuer: Issuer) -> None:
     ended = {"reason": "logged_out", "by": "owner"}
-    revoke = Revoke(SID.hex(), NOW, "logged_out", "owner")
+    revoke = Revoke(SID.hex(), NOW, "logged_out", "owner", AUDIT)
     old = token(issuer, generation=1)
     flow = Flow(end_by_token(issuer, old, client_id=None, **ended))
     assert flow.effect == revoke

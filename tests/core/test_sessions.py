@@ -82,6 +82,30 @@ def test_reuse_ends_the_family_and_nothing_else(auth: Tenure, events: list[Event
     assert next(event for event in events if event.kind == "revoked").by == "policy"
 
 
+def test_the_audit_trail_says_who_came_from_where(auth: Tenure, clock: Clock, events: list[Event]) -> None:
+    pair = auth.login("user-42", device="phone", address="203.0.113.7")
+    auth.refresh(auth.refresh(pair.refresh_token, address="203.0.113.8").refresh_token)
+    clock.advance(60)
+    with pytest.raises(SessionEnded):
+        auth.refresh(pair.refresh_token, address="198.51.100.9\n" + "x" * 1000)
+    theft, login = auth.audit("user-42")
+    assert (login.kind, login.at, login.device, login.address) == ("logged_in", clock.now - 60, "phone", "203.0.113.7")
+    assert (theft.kind, theft.at, theft.reason, theft.by) == ("revoked", clock.now, "reuse_detected", "policy")
+    assert theft.address == ("198.51.100.9" + "x" * 1000)[:200]
+    assert auth.audit("user-42", limit=1) == (theft,)
+    assert [event.address for event in events if event.kind == "logged_in"] == ["203.0.113.7"]
+    clock.advance(30 * DAY - 60)
+    assert auth.audit("user-42") == (theft,)
+    clock.advance(60)
+    assert auth.audit("user-42") == ()
+
+
+def test_no_audit_trail_is_kept_where_none_is_wanted(make: Callable[..., Tenure]) -> None:
+    auth = make(policy=Policy(audit_ttl=0))
+    auth.revoke(auth.login("user-42", address="203.0.113.7").session_id)
+    assert auth.audit("user-42") == ()
+
+
 def test_a_lost_response_is_retried_with_the_attempt_key(
     make: Callable[..., Tenure], clock: Clock, events: list[Event]
 ) -> None:

@@ -212,6 +212,12 @@ def test_admins_see_sessions_and_end_them(client: Any) -> None:
     assert client.get("/notes", headers=bearer(pair)).status_code == 401
     assert "ended_by_admin" in admin.get("/admin/tenure/session/").content.decode()
     assert admin.get("/admin/tenure/session/add/").status_code == 403
+    trail = admin.get("/admin/tenure/auditentry/?q=2").content.decode()
+    assert "ended_by_admin" in trail
+    assert "Bob&#x27;s phone" in trail
+    assert "127.0.0.1" in trail
+    assert "Bob&#x27;s phone" not in admin.get("/admin/tenure/auditentry/?q=203.0").content.decode()
+    assert admin.get("/admin/tenure/auditentry/add/").status_code == 403
     client.get("/admin/")
 
 

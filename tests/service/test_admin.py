@@ -30,6 +30,17 @@ def test_a_session_is_made_listed_and_ended(api: Api) -> None:
     refused(api.delete(f"/admin/sessions/{'0' * 32}", bearer=api.api_key), 404, "invalid_request")
 
 
+def test_the_audit_trail_says_who_came_from_where(api: Api) -> None:
+    pair = api.admin_session(device="Backend", address="203.0.113.7")
+    api.delete(f"/admin/sessions/{pair['session_id']}", bearer=api.api_key)
+    ended, login = api.get("/admin/audit?subject=user-42", bearer=api.api_key).json()["entries"]
+    assert (login["kind"], login["device"], login["address"]) == ("logged_in", "Backend", "203.0.113.7")
+    assert (ended["kind"], ended["reason"], ended["by"]) == ("revoked", "ended_by_admin", "api-key:backend")
+    assert ended["address"]
+    assert {login["session_id"], ended["session_id"]} == {pair["session_id"]}
+    refused(api.get("/admin/audit", bearer=api.api_key), 400, "invalid_request")
+
+
 def test_all_sessions_of_a_subject_are_ended(api: Api) -> None:
     pairs = [api.admin_session() for _ in range(3)]
     other = api.admin_session(subject="user-43")
@@ -46,6 +57,7 @@ def test_without_an_api_key_nothing_is_told_and_nothing_changes(api: Api, key: s
     for method, path in (
         ("POST", "/admin/sessions"),
         ("GET", "/admin/sessions?subject=user-42"),
+        ("GET", "/admin/audit?subject=user-42"),
         ("DELETE", "/admin/sessions?subject=user-42"),
         ("DELETE", f"/admin/sessions/{pair['session_id']}"),
     ):

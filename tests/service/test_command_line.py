@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tenure import Policy, Tenure
+from tenure import Policy, SessionEnded, Tenure
 from tenure.cli.commands import tenure as command
 from tests.conftest import AUDIENCE, ISSUER
 
@@ -95,6 +95,24 @@ def test_sessions(run: Run, auth: Tenure) -> None:
     assert json.loads(run("sessions", "revoke", "--subject", "ada", "--json").output) == {"ended": 1}
     assert "either" in run("sessions", "revoke", status=2).output
     assert "either" in run("sessions", "revoke", "x", "--subject", "ada", status=2).output
+
+
+def test_events(run: Run, auth: Tenure) -> None:
+    pair = auth.login("ada", device="Firefox", address="203.0.113.7")
+    newest = auth.refresh(auth.refresh(pair.refresh_token).refresh_token)
+    with pytest.raises(SessionEnded):
+        auth.refresh(pair.refresh_token, address="198.51.100.9")
+    entries = json.loads(run("events", "--subject", "ada", "--json").output)
+    assert [(entry["kind"], entry["address"], entry["reason"], entry["by"]) for entry in entries] == [
+        ("revoked", "198.51.100.9", "reuse_detected", "policy"),
+        ("logged_in", "203.0.113.7", None, None),
+    ]
+    assert entries[0]["at"] > entries[1]["at"]
+    table = run("events", "--subject", "ada").output
+    for said in ("reuse_detected", "198.51.100.9", "Firefox", newest.session_id, "UTC"):
+        assert said in table
+    assert len(json.loads(run("events", "--subject", "ada", "--limit", "1", "--json").output)) == 1
+    assert json.loads(run("events", "--subject", "nobody", "--json").output) == []
 
 
 def test_keys(run: Run, auth: Tenure) -> None:

@@ -19,11 +19,14 @@ from tenure import ConfigurationError, StoreUnavailable, stores
 from tenure.family import Head
 from tenure.stores.protocol import (
     Advance,
+    Audit,
+    AuditEntry,
     Call,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
+    ListAudit,
     ListRecords,
     ListSubject,
     Purge,
@@ -115,6 +118,56 @@ def test_what_is_created_is_got_back_exactly(ask: Ask) -> None:
     made = create(ask)
     assert ask(Get(made.id)) == made
     assert ask(Get("00" * 16)) is None
+
+
+def test_what_is_made_and_ended_leaves_a_trail(ask: Ask, url: str) -> None:
+    kept = Audit("203.0.113.7", NOW + 100)
+    one, two, other = session(), session(created_at=NOW + 1), session("other")
+    quiet = session("quiet", device="")
+    for made in (one, two, other):
+        assert ask(Create(made, audit=kept)) == ()
+    create(ask, subject="user-42", created_at=NOW + 2)  # leaves nothing
+    ask(Create(quiet, audit=Audit("", NOW + 3)))
+    ask(Revoke(one.id, NOW + 3, "reuse_detected", "policy", Audit("198.51.100.9", NOW + 200)))
+    ask(Revoke(one.id, NOW + 4, "again", "nobody", Audit("198.51.100.9", NOW + 200)))
+    ask(RevokeSubject("user-42", NOW + 5, "password", "owner", audit=Audit("2001:db8::1", NOW + 200)))
+
+    def entry(at: float, kind: Any, of: Session, address: str, *why: str) -> AuditEntry:
+        return AuditEntry(at, kind, of.id, of.client_id, of.device, address, *why)
+
+    login = [entry(made.created_at, "logged_in", made, "203.0.113.7") for made in (one, two)]
+    theft = entry(NOW + 3, "revoked", one, "198.51.100.9", "reuse_detected", "policy")
+    trail = ask(ListAudit("user-42", NOW + 6))
+    ended = {found.session_id for found in trail[:2]}
+    assert trail[2:] == (theft, login[1], login[0])
+    assert {(found.at, found.reason, found.by, found.address) for found in trail[:2]} == {
+        (NOW + 5, "password", "owner", "2001:db8::1")
+    }
+    assert len(ended) == 2
+    assert two.id in ended
+    assert ask(ListAudit("user-42", NOW + 6, limit=1)) == trail[:1]
+    assert ask(ListAudit("user-42", NOW + 100)) == trail[:3]
+    assert ask(ListAudit("other", NOW)) == (entry(NOW, "logged_in", other, "203.0.113.7"),)
+    assert ask(ListAudit("nobody", NOW)) == ()
+    assert ask(ListAudit("quiet", NOW)) == (entry(NOW, "logged_in", quiet, ""),)
+    ask(Purge(NOW - 1000, NOW + 100))
+    if not url.startswith("valkey"):  # where the server forgets by itself
+        assert ask(ListAudit("user-42", NOW)) == trail[:3]
+        assert ask(ListAudit("quiet", NOW)) == ()
+
+
+def test_who_gives_way_leaves_a_trail_and_who_is_refused_does_not(ask: Ask) -> None:
+    one, two, three = session(), session(created_at=NOW + 1), session(created_at=NOW + 2)
+    audit = Audit("203.0.113.7", NOW + 100)
+    ask(Create(one, 1, audit=audit))
+    ask(Create(two, 1, audit=audit))
+    assert ask(Create(three, 1, end_oldest=False, audit=audit)) is None
+    trail = ask(ListAudit("user-42", NOW))
+    assert {(entry.at, entry.kind, entry.session_id, entry.reason) for entry in trail} == {
+        (NOW + 1, "logged_in", two.id, None),
+        (NOW + 1, "revoked", one.id, "session_limit"),
+        (NOW, "logged_in", one.id, None),
+    }
 
 
 def test_advance_moves_the_expected_head(ask: Ask) -> None:
@@ -233,11 +286,11 @@ def test_purge_deletes_what_is_over_and_nothing_else(ask: Ask, url: str) -> None
     ask(Revoke(revoked.id, NOW - 60, "x", "y"))
     ask(Revoke(lately.id, NOW, "x", "y"))
     if "valkey" in url:  # forgets sessions by itself: test_valkey.py
-        assert ask(Purge(NOW - 50, limit=10)) == 0
+        assert ask(Purge(NOW - 50, NOW, limit=10)) == 0
     else:
-        assert ask(Purge(NOW - 50, limit=1)) == 1
-        assert ask(Purge(NOW - 50, limit=10)) == 1
-        assert ask(Purge(NOW - 50, limit=10)) == 0
+        assert ask(Purge(NOW - 50, NOW, limit=1)) == 1
+        assert ask(Purge(NOW - 50, NOW, limit=10)) == 1
+        assert ask(Purge(NOW - 50, NOW, limit=10)) == 0
         assert [ask(Get(s.id)) is not None for s in (live, expired, revoked, lately)] == [True, False, False, True]
     assert [session_id for session_id, _ in ask(RevokedSince(0)).revoked] == [lately.id]
 
@@ -287,7 +340,7 @@ def test_the_feeds_position_is_never_given_twice(ask: Ask) -> None:
     gone = create(ask)
     ask(Revoke(gone.id, NOW - 60, "x", "y"))
     position = ask(RevokedSince(0)).position
-    ask(Purge(NOW, limit=10))
+    ask(Purge(NOW, NOW, limit=10))
     assert ask(RevokedSince(0)).revoked == ()
     later = create(ask)
     ask(Revoke(later.id, NOW, "x", "y"))

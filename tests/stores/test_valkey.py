@@ -12,7 +12,18 @@ import redis
 
 from tenure import ConfigurationError, StoreUnavailable
 from tenure.stores import open_store
-from tenure.stores.protocol import Create, Get, ListRecords, ListSubject, PutRecord, Revoke, RevokedSince, RevokeSubject
+from tenure.stores.protocol import (
+    Audit,
+    Create,
+    Get,
+    ListAudit,
+    ListRecords,
+    ListSubject,
+    PutRecord,
+    Revoke,
+    RevokedSince,
+    RevokeSubject,
+)
 from tenure.stores.valkey import ValkeyStore
 from tenure.stores.valkey_nodes import nodes_of
 from tests.stores.servers import Valkey, ValkeySentinel, free_port, valkey_cluster, valkey_database
@@ -55,6 +66,16 @@ def test_the_server_forgets_sessions_by_itself(store: ValkeyStore) -> None:
     assert remaining(store, "*:session:*") == pytest.approx(900 + DAY, abs=5)
     store.run(Revoke(made.id, 60.0, "x", "y"))
     assert remaining(store, "*:session:*") == pytest.approx(DAY, abs=5)
+
+
+def test_the_server_forgets_audit_trails_by_itself(store: ValkeyStore) -> None:
+    store.run(Create(session(created_at=5.0), audit=Audit("", 1005.0)))
+    assert remaining(store, "*:audit:*") == pytest.approx(1000, abs=5)
+    store.run(Create(session(created_at=10.0), audit=Audit("", 15.0)))
+    assert remaining(store, "*:audit:*") == pytest.approx(1000, abs=5)
+    store.run(Create(session(created_at=20.0), audit=Audit("", 3020.0)))
+    assert remaining(store, "*:audit:*") == pytest.approx(3000, abs=5)
+    assert [entry.at for entry in store.run(ListAudit("user-42", 0.0))] == [20.0, 5.0]
 
 
 def test_the_index_of_a_subject_lives_as_long_as_its_longest_session(store: ValkeyStore) -> None:

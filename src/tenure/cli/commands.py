@@ -60,6 +60,7 @@ for group in (
     people.clients,
     people.api_keys,
     tokens.sessions,
+    tokens.events,
     tokens.inspect,
     keys.keys,
     store.migrate,

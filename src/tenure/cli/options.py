@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import click
 
 from tenure.drivers import drive
+from tenure.effects import Flow
 from tenure.errors import TenureError
-from tenure.flows import Flow
 from tenure.issuer import Issuer
 from tenure.server.secret import root_secret
 from tenure.server.settings import ENVIRONMENT_PREFIX, Settings, load

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+FILE_WIDTH = 200
+"""How wide a table is that no terminal shows, in characters."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -18,11 +22,13 @@ def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, columns: Sequen
     if as_json:
         click.echo(json.dumps(list(rows)))
         return
-    table = Table(*(column.replace("_", " ") for column in columns))
+    table = Table()
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")  # nothing is cut off, however narrow the terminal
     for row in rows:
         # Text, so that a device's name can't bring markup or a link along.
         table.add_row(*(Text(_shown(column, row.get(column))) for column in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
 
 
 def print_fields(fields: dict[str, Any], *, as_json: bool) -> None:
@@ -43,6 +49,10 @@ def print_done(text: str, fields: dict[str, Any], *, as_json: bool) -> None:
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, int | float) and not isinstance(value, bool) and name.endswith(("_at", "_from")):
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (name == "at" or name.endswith(("_at", "_from")))
+    ):
         return datetime.datetime.fromtimestamp(value, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return json.dumps(value) if isinstance(value, dict | list) else str(value)

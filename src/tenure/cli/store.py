@@ -65,8 +65,8 @@ def purge(deployment: Deployment, keep: float, as_json: bool) -> None:
 def copy(source: str, target: str, as_json: bool) -> None:
     """Copy all that is in the store FROM to the store TO (URLs), with everybody still logged in, and verify it.
 
-    The service may go on with FROM meanwhile. A copy that was broken off goes on where it was. At the end: stop the
-    service, copy once more, and start it with TO. Both use the same secret.
+    The audit trail stays behind. The service may go on with FROM meanwhile. A copy that was broken off goes on where it
+    was. At the end: stop the service, copy once more, and start it with TO. Both use the same secret.
     """
     with plain_errors(), ExitStack() as opened:
         stores = [opened.enter_context(closing(open_store(url))) for url in (source, target)]

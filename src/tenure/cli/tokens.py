@@ -1,8 +1,9 @@
-"""Sessions on the command line, and what a token says."""
+"""Sessions on the command line, their audit trail, and what a token says."""
 
 import base64
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,11 +11,11 @@ import click
 from tenure import flows
 from tenure.cli.options import Deployment, deployment_options
 from tenure.cli.output import json_option, print_done, print_fields, print_rows
+from tenure.effects import Flow, call
 from tenure.errors import ForgedToken, InvalidAccessToken
 from tenure.family import Verdict, judge
-from tenure.flows import Flow, call
 from tenure.http.auth import described
-from tenure.stores.protocol import Get, ListSubject
+from tenure.stores.protocol import Get, ListAudit, ListSubject
 from tenure.tokens import PREFIX, unseal
 from tenure.upkeep import load_ring
 
@@ -52,6 +53,19 @@ def revoke_sessions(deployment: Deployment, session_id: str | None, subject: str
     if session_id is not None and not ended:
         raise click.ClickException(f"There is no live session {session_id}.")
     print_done(f"{ended} sessions were ended.", {"ended": ended}, as_json=as_json)
+
+
+@click.command()
+@click.option("--subject", required=True, help="Whose trail.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many entries.")
+@json_option
+@deployment_options()
+def events(deployment: Deployment, subject: str, limit: int, as_json: bool) -> None:
+    """Print the audit trail of a subject, the latest entry first: who logged in from where, how sessions ended."""
+    entries = deployment.store.run(ListAudit(subject, deployment.issuer.now(), limit))
+    rows = [asdict(entry) for entry in entries]
+    columns = ["at", "kind", "reason", "by", "address", "device", "session_id"]
+    print_rows(rows, as_json=as_json, columns=columns)
 
 
 @click.command()

@@ -1,16 +1,18 @@
 """For backends in any language that did their own login, with an API key: make, list and end sessions."""
 
+from dataclasses import asdict
 from typing import Any
 
 from tenure import flows
 from tenure.access import check_application_claims
+from tenure.effects import Flow, call
 from tenure.errors import ConfigurationError, InvalidRequest
-from tenure.flows import FIRST_PARTY, Flow, call
+from tenure.flows import FIRST_PARTY
 from tenure.http.auth import described, existing
 from tenure.http.clients import authenticate_api_key, find_client
 from tenure.http.messages import Request, Response, json_object, json_response, no_content, optional_text, query, text
 from tenure.http.service import Service, token_answer
-from tenure.stores.protocol import ListSubject
+from tenure.stores.protocol import ListAudit, ListSubject
 
 
 def create_session(service: Service, request: Request) -> Flow[Response]:
@@ -28,6 +30,7 @@ def create_session(service: Service, request: Request) -> Flow[Response]:
         device=optional_text(body, "device", longest=1024) or "",
         client_id=client_id,
         scope=optional_text(body, "scope", longest=1000) or "",
+        address=optional_text(body, "address", longest=200) or "",
     )
     return json_response(token_answer(pair))
 
@@ -40,11 +43,21 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
     return json_response({"sessions": [described(session) for session in sessions]})
 
 
+def list_audit(service: Service, request: Request) -> Flow[Response]:
+    """GET /admin/audit?subject="""
+    yield from authenticate_api_key(request)
+    subject = text(query(request), "subject", longest=255)
+    entries = yield from call(ListAudit(subject, service.issuer.now()))
+    return json_response({"entries": [asdict(entry) for entry in entries]})
+
+
 def end_session(service: Service, request: Request) -> Flow[Response]:
     """DELETE /admin/sessions/{id}"""
     name = yield from authenticate_api_key(request)
     session = yield from existing(request)
-    yield from flows.end_session(service.issuer, session.id, reason="ended_by_admin", by=f"api-key:{name}")
+    yield from flows.end_session(
+        service.issuer, session.id, reason="ended_by_admin", by=f"api-key:{name}", address=request.address
+    )
     return no_content()
 
 
@@ -53,7 +66,12 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
     name = yield from authenticate_api_key(request)
     subject = text(query(request), "subject", longest=255)
     ended = yield from flows.end_all(
-        service.issuer, subject, except_id=None, reason="ended_by_admin", by=f"api-key:{name}"
+        service.issuer,
+        subject,
+        except_id=None,
+        reason="ended_by_admin",
+        by=f"api-key:{name}",
+        address=request.address,
     )
     return json_response({"ended": ended})
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tenure import flows
 from tenure.access import Claims
+from tenure.effects import Ask, Flow, call
 from tenure.errors import InsufficientScope, InvalidGrant, InvalidRequest, RevokedAccessToken
-from tenure.flows import FIRST_PARTY, Ask, Flow, call
+from tenure.flows import FIRST_PARTY
 from tenure.http.messages import (
     NotFound,
     Request,
@@ -44,7 +45,15 @@ def login(service: Service, request: Request) -> Flow[Response]:
     if subject is None:
         raise InvalidGrant("The user name or the password is wrong.")
     service.throttle.signed_in(username)
-    pair = yield from flows.login(service.issuer, subject, claims={}, device=device, client_id=FIRST_PARTY, scope="")
+    pair = yield from flows.login(
+        service.issuer,
+        subject,
+        claims={},
+        device=device,
+        client_id=FIRST_PARTY,
+        scope="",
+        address=request.address,
+    )
     return pair_response(service, pair, cookie=by_cookie)
 
 
@@ -66,7 +75,11 @@ def throttled_refresh(
         raise TooManyRequests(wait)
     attempt = request.headers.get("idempotency-key")
     try:
-        return (yield from flows.refresh(service.issuer, token, attempt=attempt, client_id=client_id, scope=scope))
+        return (
+            yield from flows.refresh(
+                service.issuer, token, attempt=attempt, client_id=client_id, scope=scope, address=request.address
+            )
+        )
     except InvalidGrant:
         service.throttle.refresh_refused(request.address)
         raise
@@ -75,7 +88,7 @@ def throttled_refresh(
 def logout(service: Service, request: Request) -> Flow[Response]:
     """POST /auth/logout: what was over already is no error."""
     token, _ = _presented(service, request)
-    ended = {"reason": "logged_out", "by": "owner"}
+    ended = {"reason": "logged_out", "by": "owner", "address": request.address}
     if token is not None:
         yield from flows.end_by_token(service.issuer, token, client_id=FIRST_PARTY, **ended)
     elif bearer(request) is not None:
@@ -107,7 +120,9 @@ def end_session(service: Service, request: Request) -> Flow[Response]:
     session = yield from existing(request)
     if session.subject != claims.subject:
         raise NotFound("There is no such session.")
-    yield from flows.end_session(service.issuer, session.id, reason="ended_from_list", by="owner")
+    yield from flows.end_session(
+        service.issuer, session.id, reason="ended_from_list", by="owner", address=request.address
+    )
     return no_content()
 
 
@@ -123,6 +138,7 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
         except_id=claims.session_id if others == "true" else None,
         reason="ended_from_list",
         by="owner",
+        address=request.address,
     )
     return json_response({"ended": ended})
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
+from tenure.effects import Flow, call
 from tenure.errors import ConfigurationError, InvalidClient, InvalidRequest
-from tenure.flows import FIRST_PARTY, Flow, call
+from tenure.flows import FIRST_PARTY
 from tenure.http.messages import Request, bearer
 from tenure.stores.protocol import DeleteRecord, GetRecord, ListRecords, PutRecord
 

@@ -3,7 +3,7 @@
 from functools import cache
 from importlib import resources
 
-from tenure.flows import Flow, call
+from tenure.effects import Flow, call
 from tenure.http.messages import Request, Response, json_response
 from tenure.http.service import Service
 from tenure.stores.protocol import GetRecord

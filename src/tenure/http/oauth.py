@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure import flows
+from tenure.effects import Flow, call
 from tenure.errors import (
     ForgedToken,
     InvalidAccessToken,
@@ -15,7 +16,6 @@ from tenure.errors import (
     UnsupportedGrantType,
     WrongClient,
 )
-from tenure.flows import Flow, call
 from tenure.http.auth import MAX_TOKEN_CHARS, throttled_refresh
 from tenure.http.clients import API_KEY_PREFIX, Client, authenticate_api_key, authenticate_client
 from tenure.http.messages import Request, Response, bearer, form, json_response, text
@@ -43,7 +43,7 @@ def revoke(service: Service, request: Request) -> Flow[Response]:
     parameters = form(request)
     client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
     presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
-    ended = {"reason": "revoked_by_client", "by": client.id}
+    ended = {"reason": "revoked_by_client", "by": client.id, "address": request.address}
     try:
         if presented.startswith(PREFIX):
             yield from flows.end_by_token(service.issuer, presented, client_id=client.id, **ended)

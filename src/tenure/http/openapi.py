@@ -3,79 +3,15 @@
 Written by hand, beside the endpoints, and held to them by a test that sends what it allows and what it forbids.
 """
 
-from typing import Any
-
 from tenure.http.messages import FORM_TYPE, JSON_TYPE, Request, Response, json_response
+from tenure.http.openapi_schemas import OPTIONAL_TEXT, SCHEMAS, SECONDS, TOKEN, Schema, object_, text
 from tenure.http.service import Service
-
-Schema = dict[str, Any]
 
 
 def document(service: Service, _: Request) -> Response:
     """The description of this service."""
     return json_response({**DESCRIPTION, "servers": [{"url": service.issuer.url}]}, cache="public, max-age=300")
 
-
-def _text(longest: int, shortest: int = 1) -> Schema:
-    return {"type": "string", "minLength": shortest, "maxLength": longest}
-
-
-def _object(required: list[str], **properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": required}
-
-
-_SECONDS: Schema = {"type": "integer", "minimum": 0}
-_TOKEN = _text(4096)
-_OPTIONAL_TEXT: Schema = {"type": ["string", "null"], "maxLength": 1024}
-
-_SCHEMAS: dict[str, Schema] = {
-    "TokenPair": _object(
-        ["access_token", "token_type", "expires_in", "refresh_expires_in", "session_id"],
-        access_token={"type": "string"},
-        token_type={"const": "Bearer"},
-        expires_in=_SECONDS,
-        refresh_token={"type": "string", "pattern": "^tnr1_[A-Za-z0-9_-]{112}$"},
-        refresh_expires_in=_SECONDS,
-        session_id={"type": "string"},
-        scope={"type": "string"},
-    ),
-    "Error": _object(
-        ["error", "error_description"],
-        error={"type": "string"},
-        error_description={"type": "string"},
-        reason={"enum": ["expired", "revoked", "reuse_detected", "unknown"]},
-    ),
-    "Sessions": _object(
-        ["sessions"],
-        sessions={
-            "type": "array",
-            "items": _object(
-                ["id", "device", "client_id", "scope", "created_at", "last_used_at", "expires_at"],
-                id={"type": "string"},
-                device={"type": "string"},
-                client_id={"type": "string"},
-                scope={"type": "string"},
-                created_at=_SECONDS,
-                last_used_at=_SECONDS,
-                expires_at=_SECONDS,
-                current={"type": "boolean"},
-            ),
-        },
-    ),
-    "Ended": _object(["ended"], ended={"type": "integer", "minimum": 0}),
-    "Claims": _object(["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid", "auth_time"]),
-    "Introspection": _object(["active"], active={"type": "boolean"}),
-    "Revoked": _object(
-        ["position", "keep_for", "revoked"],
-        position={"type": "integer", "minimum": 0},
-        keep_for={"type": "number"},
-        revoked={
-            "type": "array",
-            "items": _object(["sid", "revoked_at"], sid={"type": "string"}, revoked_at={"type": "number"}),
-        },
-    ),
-    "Anything": {"type": "object"},
-}
 
 _FAILURES = {
     400: "The request is refused, for the reason that it says.",
@@ -136,10 +72,10 @@ def _operation(
 
 
 _SESSION_ID = _parameter("id", "path", {"type": "string"})
-_SUBJECT = _parameter("subject", "query", _text(255))
+_SUBJECT = _parameter("subject", "query", text(255))
 _OTHERS = _parameter("others", "query", {"enum": ["true", "false"]}, required=False)
 _CLIENT: dict[str, Schema] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
-_OWN_TOKEN = _object([], refresh_token=_TOKEN)
+_OWN_TOKEN = object_([], refresh_token=TOKEN)
 _ACCESS, _API_KEY = ["access_token"], ["api_key"]
 
 _PATHS: dict[str, dict[str, Schema]] = {
@@ -148,11 +84,11 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "Log in with a user name and a password",
             "TokenPair",
             [400, 403, 429],
-            json=_object(
+            json=object_(
                 ["username", "password"],
-                username=_text(255),
-                password=_text(1024),
-                device=_OPTIONAL_TEXT,
+                username=text(255),
+                password=text(1024),
+                device=OPTIONAL_TEXT,
                 transport={"enum": ["body", "cookie", None]},
             ),
         )
@@ -196,7 +132,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "get": {
             "summary": "For pages without JavaScript: refresh, and go on to a path of this site",
             "parameters": [
-                _parameter("to", "query", _text(4096), required=False),
+                _parameter("to", "query", text(4096), required=False),
                 _parameter("again", "query", {"const": "1"}, required=False),
             ],
             "responses": {
@@ -223,8 +159,8 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "Revoked",
             [400],
             parameters=[
-                _parameter("since", "query", _SECONDS, required=False),
-                _parameter("wait", "query", {**_SECONDS, "maximum": 30}, required=False),
+                _parameter("since", "query", SECONDS, required=False),
+                _parameter("wait", "query", {**SECONDS, "maximum": 30}, required=False),
             ],
         )
     },
@@ -241,10 +177,10 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "RFC 6749 section 6: refresh",
             "TokenPair",
             [400, 401, 429],
-            form=_object(
+            form=object_(
                 ["grant_type", "refresh_token"],
                 grant_type={"const": "refresh_token"},
-                refresh_token=_TOKEN,
+                refresh_token=TOKEN,
                 scope={"type": "string"},
                 **_CLIENT,
             ),
@@ -257,7 +193,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "RFC 7009: end the session of a token",
             "Anything",
             [400, 401],
-            form=_object(["token"], token=_text(8192), token_type_hint={"type": "string"}, **_CLIENT),
+            form=object_(["token"], token=text(8192), token_type_hint={"type": "string"}, **_CLIENT),
             security=["client"],
         )
     },
@@ -266,7 +202,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "RFC 7662: what a token says, and whether it is active",
             "Introspection",
             [400, 401],
-            form=_object(["token"], token=_text(8192), token_type_hint={"type": "string"}, **_CLIENT),
+            form=object_(["token"], token=text(8192), token_type_hint={"type": "string"}, **_CLIENT),
             security=["client", "api_key"],
         )
     },
@@ -275,13 +211,14 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "Make a session for a person whom the caller has authenticated",
             "TokenPair",
             [400, 401],
-            json=_object(
+            json=object_(
                 ["subject"],
-                subject=_text(255),
+                subject=text(255),
                 client_id={"type": ["string", "null"], "maxLength": 100},
                 scope={"type": ["string", "null"], "maxLength": 1000},
                 claims={"type": ["object", "null"]},
-                device=_OPTIONAL_TEXT,
+                device=OPTIONAL_TEXT,
+                address={"type": ["string", "null"], "maxLength": 200},
             ),
             security=_API_KEY,
         ),
@@ -295,6 +232,15 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/admin/sessions/{id}": {
         "delete": _operation("End one session", None, [401, 404], parameters=[_SESSION_ID], security=_API_KEY)
     },
+    "/admin/audit": {
+        "get": _operation(
+            "The audit trail of a subject, the latest entry first",
+            "Audit",
+            [400, 401],
+            parameters=[_SUBJECT],
+            security=_API_KEY,
+        )
+    },
     "/.well-known/oauth-authorization-server": {"get": _operation("RFC 8414: the metadata", "Anything", [])},
     "/.well-known/jwks.json": {"get": _operation("RFC 7517: the public keys", "Anything", [])},
     "/openapi.json": {"get": _operation("This document", "Anything", [])},
@@ -306,7 +252,7 @@ DESCRIPTION: Schema = {
     "openapi": "3.1.0",
     "info": {"title": "tenure", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
     "components": {
-        "schemas": _SCHEMAS,
+        "schemas": SCHEMAS,
         "securitySchemes": {
             "access_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             "api_key": {"type": "http", "scheme": "bearer"},

@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from tenure import flows
 from tenure.access import Claims
+from tenure.effects import Flow
 from tenure.errors import ExpiredAccessToken, InvalidAccessToken, InvalidGrant, InvalidRequest
-from tenure.flows import FIRST_PARTY, Flow
+from tenure.flows import FIRST_PARTY
 from tenure.http.cookies import CookieTransport
 from tenure.http.messages import Request, Response, bearer, query
 from tenure.http.service import Answered, NoAccessToken, Service
@@ -67,7 +68,7 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
             return _again(target)
         return _to_login(service, target)
     try:
-        pair = yield from flows.refresh(service.issuer, token, client_id=FIRST_PARTY)
+        pair = yield from flows.refresh(service.issuer, token, client_id=FIRST_PARTY, address=request.address)
     except InvalidGrant:
         return _to_login(service, target)
     return page_answer(service, pair, target)

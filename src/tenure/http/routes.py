@@ -23,6 +23,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
         "DELETE": admin.end_sessions,
     },
     "/admin/sessions/{id}": {"DELETE": admin.end_session},
+    "/admin/audit": {"GET": admin.list_audit},
     "/.well-known/oauth-authorization-server": {"GET": discovery.metadata},
     "/.well-known/jwks.json": {"GET": discovery.jwks},
     "/openapi.json": {"GET": openapi.document},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tenure.access import Claims
+from tenure.effects import Flow
 from tenure.errors import (
     InsufficientScope,
     InvalidAccessToken,
@@ -15,7 +16,6 @@ from tenure.errors import (
     StoreUnavailable,
     TenureError,
 )
-from tenure.flows import Flow
 from tenure.http.clients import KnownClients
 from tenure.http.cookies import CookieTransport, ForeignOrigin
 from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response

@@ -7,8 +7,8 @@ session reaches it at once, and not only when the access token has expired.
 
 from urllib.parse import quote
 
+from tenure.effects import Flow, Pause, call
 from tenure.errors import InvalidRequest
-from tenure.flows import Flow, Pause, call
 from tenure.http.messages import Request, Response, json_response, query
 from tenure.http.service import Service, caller
 from tenure.stores.protocol import Revocations, RevokedSince

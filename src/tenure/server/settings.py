@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     rollback: Literal["proof", "tag"] = Field(
         "proof", description="What a token newer than the store must bring; tag: for the days after a restored backup."
     )
+    audit_ttl: Seconds = Field(
+        30 * DAY, description="How long log-ins and ends of sessions stay in the audit trail (30d); 0 for no trail."
+    )
     max_sessions: int | None = Field(None, ge=1, description="The most sessions one subject may have.")
     at_limit: Literal["end_oldest", "refuse_login"] = Field("end_oldest", description="What gives way at that limit.")
     cookies: bool = Field(True, description="Whether browsers may keep the refresh token in a cookie.")
@@ -125,7 +128,7 @@ class Settings(BaseSettings):
 
     def policy(self) -> Policy:
         """The lifetimes and limits; raises ConfigurationError for a combination that makes no sense."""
-        names = ("access_ttl", "idle_ttl", "absolute_ttl", "leeway", "clock_skew")
+        names = ("access_ttl", "idle_ttl", "absolute_ttl", "leeway", "clock_skew", "audit_ttl")
         return Policy(
             **{name: getattr(self, name) for name in names},
             rollback=self.rollback,

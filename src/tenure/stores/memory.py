@@ -8,11 +8,14 @@ from typing import Any, TypeVar, cast
 from tenure.stores.listening import Heard
 from tenure.stores.protocol import (
     Advance,
+    Audit,
+    AuditEntry,
     Call,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
+    ListAudit,
     ListRecords,
     ListSubject,
     Page,
@@ -26,7 +29,7 @@ from tenure.stores.protocol import (
     Scan,
     Session,
 )
-from tenure.stores.rows import page_of
+from tenure.stores.rows import entry_of, latest_first, page_of
 
 T = TypeVar("T")
 
@@ -39,6 +42,7 @@ class MemoryStore:
         self._revocations: list[tuple[int, str, float]] = []
         self._position = 0
         self._records: dict[tuple[str, str], str] = {}
+        self._audit: list[tuple[float, str, AuditEntry]] = []
         self._lock = threading.Lock()
         self._answers: dict[type[Call[Any]], Callable[[Any], Any]] = {
             Create: self._create,
@@ -47,6 +51,7 @@ class MemoryStore:
             Revoke: self._revoke,
             RevokeSubject: self._revoke_subject,
             ListSubject: self._list_subject,
+            ListAudit: self._list_audit,
             RevokedSince: self._revoked_since,
             Purge: self._purge,
             Scan: self._scan,
@@ -78,8 +83,9 @@ class MemoryStore:
         if giving_way is None:
             return None
         for old in giving_way:
-            self._revoke(Revoke(old.id, new.created_at, "session_limit", "policy"))
+            self._revoke(Revoke(old.id, new.created_at, "session_limit", "policy", call.audit))
         self._sessions[new.id] = new
+        self._note(new, call.audit)
         return tuple(old.id for old in giving_way)
 
     def _advance(self, call: Advance) -> Session | None:
@@ -104,14 +110,23 @@ class MemoryStore:
         self._sessions[session.id] = ended
         self._position += 1
         self._revocations.append((self._position, session.id, call.now))
+        self._note(ended, call.audit)
         return ended
 
     def _revoke_subject(self, call: RevokeSubject) -> tuple[str, ...]:
         live = self._list_subject(ListSubject(call.subject, call.now))
         ended = [session.id for session in live if session.id != call.except_id]
         for session_id in ended:
-            self._revoke(Revoke(session_id, call.now, call.reason, call.by))
+            self._revoke(Revoke(session_id, call.now, call.reason, call.by, call.audit))
         return tuple(ended)
+
+    def _note(self, changed: Session, audit: Audit | None) -> None:
+        if audit is not None:
+            self._audit.append((audit.until, changed.subject, entry_of(changed, audit)))
+
+    def _list_audit(self, call: ListAudit) -> tuple[AuditEntry, ...]:
+        kept = [entry for until, subject, entry in self._audit if subject == call.subject and until > call.now]
+        return latest_first(kept)[: call.limit]
 
     def _list_subject(self, call: ListSubject) -> tuple[Session, ...]:
         live = [s for s in self._sessions.values() if s.subject == call.subject and s.is_live(call.now)]
@@ -125,6 +140,7 @@ class MemoryStore:
 
     def _purge(self, call: Purge) -> int:
         self._revocations = [entry for entry in self._revocations if entry[2] >= call.before]
+        self._audit = [kept for kept in self._audit if kept[0] > call.now]
         over = [s.id for s in self._sessions.values() if _ended_before(s, call.before)][: call.limit]
         for session_id in over:
             del self._sessions[session_id]

@@ -8,7 +8,7 @@ one session happen one after the other.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from tenure.family import Head
 
@@ -49,6 +49,33 @@ class Session:
         return self.revoked_at is None and now < self.expires_at
 
 
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """That a change leaves an entry in its subject's audit trail, in the same transaction. address: where it was asked
+    for from, or "". until: when the entry may be forgotten (seconds, UTC)."""
+
+    address: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of a subject's audit trail: a session that was made or ended.
+
+    at: when, in seconds, UTC. address: where that was asked for from, or "". reason and by: why a session was ended,
+    and by whom; of a theft that was found, the reason is "reuse_detected".
+    """
+
+    at: float
+    kind: Literal["logged_in", "revoked"]
+    session_id: str
+    client_id: str
+    device: str
+    address: str
+    reason: str | None = None
+    by: str | None = None
+
+
 class Call(Generic[T_co]):
     """One question to a store; the parameter is the type of its answer."""
 
@@ -65,6 +92,7 @@ class Create(Call[tuple[str, ...] | None]):
     session: Session
     limit: int | None = None
     end_oldest: bool = True
+    audit: Audit | None = None
 
     def giving_way(self, live: Sequence[Session]) -> Sequence[Session] | None:
         """Which of the subject's `live` sessions, the oldest first, make room; None where the new one gives way."""
@@ -103,6 +131,7 @@ class Revoke(Call[Session | None]):
     now: float
     reason: str
     by: str
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +143,7 @@ class RevokeSubject(Call[tuple[str, ...]]):
     reason: str
     by: str
     except_id: str | None = None
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +152,15 @@ class ListSubject(Call[tuple[Session, ...]]):
 
     subject: str
     now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListAudit(Call[tuple[AuditEntry, ...]]):
+    """The audit trail of a subject, the latest entry first, at most `limit` of them."""
+
+    subject: str
+    now: float
+    limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +183,14 @@ class RevokedSince(Call[Revocations]):
 
 @dataclass(frozen=True, slots=True)
 class Purge(Call[int]):
-    """Delete up to `limit` sessions that ended before `before` (seconds, UTC), and forget revocations that old.
+    """Delete up to `limit` sessions that ended before `before` (seconds, UTC), and forget revocations that old, and the
+    entries of audit trails that are kept no longer than `now`.
 
     Answers how many sessions were deleted: fewer than `limit` means that no more are left.
     """
 
     before: float
+    now: float
     limit: int = 1000
 
 

@@ -4,11 +4,11 @@ Times are kept in whole microseconds, UTC, ids and hashes as bytes, claims as JS
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tenure.family import Head
-from tenure.stores.protocol import Advance, Call, Page, Session
+from tenure.stores.protocol import Advance, Audit, AuditEntry, Call, Page, Session
 
 SESSION_COLUMNS = (
     "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
@@ -40,6 +40,19 @@ def row_of(new: Session) -> tuple[Any, ...]:
         micros(new.created_at), micros(new.expires_at), micros(new.ends_at), head.generation, head.nonce_hash,
         head.attempt_hash, micros(head.rotated_at),
     )  # fmt: skip
+
+
+def entry_of(changed: Session, audit: Audit) -> AuditEntry:
+    """What the audit trail says of a session that was made just now, or ended just now."""
+    common = (changed.id, changed.client_id, changed.device, audit.address)
+    if changed.revoked_at is None:
+        return AuditEntry(changed.created_at, "logged_in", *common)
+    return AuditEntry(changed.revoked_at, "revoked", *common, changed.revoked_reason, changed.revoked_by)
+
+
+def latest_first(entries: Iterable[AuditEntry]) -> tuple[AuditEntry, ...]:
+    """The entries of a trail in their order; of one moment, by their sessions."""
+    return tuple(sorted(entries, key=lambda entry: (-entry.at, entry.session_id)))
 
 
 def page_of(sessions: Sequence[Session], limit: int) -> Page:

@@ -11,11 +11,14 @@ from typing import Any
 
 from tenure.stores.protocol import (
     Advance,
+    Audit,
+    AuditEntry,
     Call,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
+    ListAudit,
     ListRecords,
     ListSubject,
     Page,
@@ -29,7 +32,7 @@ from tenure.stores.protocol import (
     Scan,
     Session,
 )
-from tenure.stores.rows import SESSION_COLUMNS, micros, page_of, row_of, session_of
+from tenure.stores.rows import SESSION_COLUMNS, entry_of, micros, page_of, row_of, session_of
 
 Connection = Any
 """sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
@@ -46,6 +49,9 @@ class Statements:
     revoked_since: str
     purge: str
     purge_feed: str
+    note: str
+    list_audit: str
+    purge_audit: str
     scan: str
     restore: str
     put_record: str
@@ -63,7 +69,8 @@ def dialect(
 
     lock_purged: how the rows that are to be purged are locked. bytewise: how names are put in the order of their bytes.
     """
-    sessions, revocations, records = (f"{prefix}{table}" for table in ("sessions", "revocations", "records"))
+    tables = ("sessions", "revocations", "audit", "records")
+    sessions, revocations, audit, records = (f"{prefix}{table}" for table in tables)
     return Statements(
         create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({', '.join([mark] * 13)}, NULL, NULL, NULL)",
         get=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id = {mark}",
@@ -84,6 +91,15 @@ def dialect(
             )
         """,
         purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
+        note=f"""
+            INSERT INTO {audit} (subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom)
+            VALUES ({", ".join([mark] * 10)})
+        """,
+        list_audit=f"""
+            SELECT at, kind, session_id, client_id, device, address, reason, by_whom FROM {audit}
+            WHERE subject = {mark} AND kept_until > {mark} ORDER BY at DESC, session_id LIMIT {mark}
+        """,
+        purge_audit=f"DELETE FROM {audit} WHERE kept_until <= {mark}",
         scan=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT {mark}",
         restore=f"""
             INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({", ".join([mark] * 13)}, NULL, NULL, NULL)
@@ -131,9 +147,10 @@ def _create(connection: Connection, statements: Statements, call: Create) -> tup
         if giving_way is None:
             return None
         for old in giving_way:
-            _revoke(connection, statements, Revoke(old.id, new.created_at, "session_limit", "policy"))
+            _revoke(connection, statements, Revoke(old.id, new.created_at, "session_limit", "policy", call.audit))
         ended = tuple(old.id for old in giving_way)
     connection.execute(statements.create, row_of(new))
+    _note(connection, statements, new, call.audit)
     return ended
 
 
@@ -145,7 +162,23 @@ def _get(connection: Connection, statements: Statements, call: Get) -> Session |
 def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Session | None:
     arguments = (micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
     row = connection.execute(statements.revoke, arguments).fetchone()
-    return None if row is None else session_of(row)
+    if row is None:
+        return None
+    ended = session_of(row)
+    _note(connection, statements, ended, call.audit)
+    return ended
+
+
+def _note(connection: Connection, statements: Statements, changed: Session, audit: Audit | None) -> None:
+    if audit is not None:
+        entry = entry_of(changed, audit)
+        connection.execute(
+            statements.note,
+            (
+                changed.subject, micros(audit.until), micros(entry.at), entry.kind, bytes.fromhex(entry.session_id),
+                entry.client_id, entry.device, entry.address, entry.reason, entry.by,
+            ),
+        )  # fmt: skip
 
 
 def _revoke_subject(connection: Connection, statements: Statements, call: RevokeSubject) -> tuple[str, ...]:
@@ -154,7 +187,7 @@ def _revoke_subject(connection: Connection, statements: Statements, call: Revoke
     ended = {
         session_id
         for session_id in sorted(chosen)  # the order in which a batch of refreshes locks them, too
-        if _revoke(connection, statements, Revoke(session_id, call.now, call.reason, call.by)) is not None
+        if _revoke(connection, statements, Revoke(session_id, call.now, call.reason, call.by, call.audit)) is not None
     }
     return tuple(session_id for session_id in chosen if session_id in ended)
 
@@ -162,6 +195,11 @@ def _revoke_subject(connection: Connection, statements: Statements, call: Revoke
 def _list_subject(connection: Connection, statements: Statements, call: ListSubject) -> tuple[Session, ...]:
     rows = connection.execute(statements.list_subject, (call.subject, micros(call.now)))
     return tuple(session_of(row) for row in rows)
+
+
+def _list_audit(connection: Connection, statements: Statements, call: ListAudit) -> tuple[AuditEntry, ...]:
+    rows = connection.execute(statements.list_audit, (call.subject, micros(call.now), call.limit))
+    return tuple(AuditEntry(at / 1e6, kind, id_.hex(), *rest) for at, kind, id_, *rest in rows)
 
 
 def _revoked_since(connection: Connection, statements: Statements, call: RevokedSince) -> Revocations:
@@ -173,6 +211,7 @@ def _revoked_since(connection: Connection, statements: Statements, call: Revoked
 def _purge(connection: Connection, statements: Statements, call: Purge) -> int:
     before = micros(call.before)
     connection.execute(statements.purge_feed, (before,))
+    connection.execute(statements.purge_audit, (micros(call.now),))
     return int(connection.execute(statements.purge, (before, before, call.limit)).rowcount)
 
 
@@ -210,6 +249,7 @@ _ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
     Revoke: _revoke,
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
+    ListAudit: _list_audit,
     RevokedSince: _revoked_since,
     Purge: _purge,
     Scan: _scan,

@@ -25,6 +25,7 @@ from tenure.stores.protocol import (
     Call,
     Get,
     GetRecord,
+    ListAudit,
     ListRecords,
     ListSubject,
     RevokedSince,
@@ -147,4 +148,4 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     return answers
 
 
-_READS = {Get, ListSubject, RevokedSince, Scan, GetRecord, ListRecords}
+_READS = {Get, ListSubject, ListAudit, RevokedSince, Scan, GetRecord, ListRecords}

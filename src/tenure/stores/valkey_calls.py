@@ -6,6 +6,7 @@ id, which all sessions of a subject share. There are 256 of them, few enough to 
     tenure:{b7}:session:<id>        one session, laid out as in valkey_scripts/session.lua
     tenure:{b7}:subject:<subject>   the ids of its sessions
     tenure:{b7}:revoked             the feed: id and moment of each revocation, in the order of the server's time
+    tenure:{b7}:audit:<bucket>      entries of the audit trails of a bucket of subjects, by when they may be forgotten
     tenure:{records}:<kind>         accounts, clients, signing keys
 """
 
@@ -15,11 +16,14 @@ from typing import Any, NamedTuple
 
 from tenure.stores.protocol import (
     Advance,
+    Audit,
+    AuditEntry,
     Call,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
+    ListAudit,
     ListRecords,
     ListSubject,
     Purge,
@@ -32,9 +36,9 @@ from tenure.stores.protocol import (
     Scan,
     Session,
 )
-from tenure.stores.rows import micros
+from tenure.stores.rows import latest_first, micros
 from tenure.stores.valkey_scripts import digest, source
-from tenure.stores.valkey_values import client_bytes, head_bytes, said_bytes, session_from, value_of
+from tenure.stores.valkey_values import audit_entry_from, client_bytes, head_bytes, said_bytes, session_from, value_of
 from tenure.tokens import bucket_of
 
 CHANNEL = "tenure:revoked"
@@ -78,7 +82,7 @@ def key_of(call: Call[Any]) -> str | None:
         return _session_key(call.session.id)
     if isinstance(call, Advance | Get | Revoke):
         return _session_key(call.session_id)
-    if isinstance(call, ListSubject | RevokeSubject):
+    if isinstance(call, ListSubject | RevokeSubject | ListAudit):
         return _subject_key(call.subject)
     return _RECORDS
 
@@ -96,6 +100,10 @@ def _session_key(session_id: str) -> str:
 
 def _feed_key(tag: str) -> str:
     return f"tenure:{{{tag}}}:revoked"
+
+
+def _audit_key(bucket: str) -> str:
+    return f"tenure:{{{bucket[:2]}}}:audit:{bucket}"
 
 
 def _subject_key(subject: str) -> str:
@@ -131,11 +139,15 @@ def _ids(replies: Sequence[Any]) -> tuple[str, ...] | None:
 
 def _create(call: Create) -> Request:
     new, tag = call.session, _tag_of_both(call.session)
-    keys = (_session_key(new.id), _subject_key(new.subject), _feed_key(tag))
+    keys = (_session_key(new.id), _subject_key(new.subject), _feed_key(tag), _audit_key(new.id[:4]))
     limit = -1 if call.limit is None else call.limit
     said = said_bytes("session_limit", "policy")
-    command = _script("create", keys, value_of(new), new.id, _prefix(tag), limit, int(call.end_oldest), said)
-    return Request([command], _ids)
+    arguments = (value_of(new), new.id, _prefix(tag), limit, int(call.end_oldest), said, *_audit(call.audit))
+    return Request([_script("create", keys, *arguments)], _ids)
+
+
+def _audit(audit: Audit | None) -> tuple[str, int]:
+    return ("", 0) if audit is None else (audit.address, micros(audit.until))
 
 
 def _advance(call: Advance) -> Request:
@@ -157,15 +169,25 @@ def _get(call: Get) -> Request:
 
 
 def _revoke(call: Revoke) -> Request:
-    keys = (_session_key(call.session_id), _feed_key(call.session_id[:2]))
-    command = _script("revoke", keys, call.session_id, micros(call.now), said_bytes(call.reason, call.by))
-    return Request([command], lambda replies: session_from(call.session_id, replies[0]))
+    keys = (_session_key(call.session_id), _feed_key(call.session_id[:2]), _audit_key(call.session_id[:4]))
+    arguments = (call.session_id, micros(call.now), said_bytes(call.reason, call.by), *_audit(call.audit))
+    return Request([_script("revoke", keys, *arguments)], lambda replies: session_from(call.session_id, replies[0]))
 
 
 def _revoke_subject(call: RevokeSubject) -> Request:
     tag = _tag_of(call.subject)
-    arguments = (_prefix(tag), micros(call.now), said_bytes(call.reason, call.by), call.except_id or "")
-    return Request([_script("revoke_subject", (_subject_key(call.subject), _feed_key(tag)), *arguments)], _ids)
+    keys = (_subject_key(call.subject), _feed_key(tag), _audit_key(bucket_of(call.subject).hex()))
+    said = said_bytes(call.reason, call.by)
+    arguments = (_prefix(tag), micros(call.now), said, call.except_id or "", *_audit(call.audit))
+    return Request([_script("revoke_subject", keys, *arguments)], _ids)
+
+
+def _list_audit(call: ListAudit) -> Request:
+    def answer(replies: Sequence[Any]) -> tuple[AuditEntry, ...]:
+        return latest_first(map(audit_entry_from, replies[0]))[: call.limit]
+
+    key = _audit_key(bucket_of(call.subject).hex())
+    return Request([_script("list_audit", [key], call.subject, micros(call.now))], answer)
 
 
 def _list_subject(call: ListSubject) -> Request:
@@ -254,6 +276,7 @@ _REQUEST: Mapping[type[Call[Any]], Callable[[Any], Request]] = {
     Revoke: _revoke,
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
+    ListAudit: _list_audit,
     RevokedSince: _revoked_since,
     Purge: _purge,
     Restore: _restore,

@@ -4,7 +4,7 @@ import json
 import struct
 
 from tenure.family import Head
-from tenure.stores.protocol import Session
+from tenure.stores.protocol import AuditEntry, Session
 from tenure.stores.rows import micros
 
 _HEAD = struct.Struct(">Q32s32sQ")
@@ -39,6 +39,15 @@ def value_of(session: Session) -> bytes:
 def said_bytes(reason: str | None, by: str | None) -> bytes:
     """Why a session was ended, and by whom: its second line."""
     return json.dumps([reason, by]).encode()
+
+
+def audit_entry_from(text: bytes) -> AuditEntry:
+    """The line of an audit trail that valkey_scripts/session.lua has written."""
+    _, at, session_id, client_id, device, address, said = _decode(text.decode())
+    common = (session_id, client_id, device, address)
+    if not said:
+        return AuditEntry(int(at) / 1e6, "logged_in", *common)
+    return AuditEntry(int(at) / 1e6, "revoked", *common, *_decode(said))
 
 
 def session_from(session_id: str, value: bytes | None) -> Session | None:

@@ -1,4 +1,5 @@
-"""The admin pages: sessions to be listed, searched by user, and ended. Never a token: the database has none."""
+"""The admin pages: sessions to be listed, searched by user, and ended, and what became of them. Never a token: the
+database has none."""
 
 from typing import Any
 
@@ -7,15 +8,43 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from tenure.http.django.conf import tenure
-from tenure.http.django.models import Session
+from tenure.http.django.models import AuditEntry, Session
+
+
+class _ReadOnly(admin.ModelAdmin):
+    """Nothing can be added, changed or deleted."""
+
+    list_display_links = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Logging in makes these."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """There is nothing to be changed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """A deleted row would not be told to those who check access tokens; a trail is not for cutting."""
+        return False
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(_ReadOnly):
+    """Who logged in from where, and how sessions ended."""
+
+    list_display = ("when", "subject", "kind", "reason", "by_whom", "address", "device")
+    list_filter = ("kind", "reason")
+    search_fields = ("subject", "address")
+    search_help_text = "The user's primary key, or an address."
+    ordering = ("-at",)
 
 
 @admin.register(Session)
-class SessionAdmin(admin.ModelAdmin):
-    """Nothing here can be changed; a session can be ended."""
+class SessionAdmin(_ReadOnly):
+    """Sessions can be ended."""
 
     list_display = ("subject", "device", "client_id", "created", "last_used", "state")
-    list_display_links = None
     search_fields = ("subject", "device")
     search_help_text = "The user's primary key, or a part of the device's name."
     ordering = ("-rotated_at",)
@@ -28,18 +57,6 @@ class SessionAdmin(admin.ModelAdmin):
             tenure().revoke(session.pk, reason="ended_by_admin", by=f"admin {request.user.pk}") for session in chosen
         )
         self.message_user(request, f"{ended} sessions were ended.")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Sessions are made by logging in."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """There is nothing to be changed."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Ending is all: a deleted row would not be told to those who check access tokens."""
-        return False
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         """Who may delete sessions may end them."""

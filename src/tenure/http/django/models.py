@@ -84,6 +84,36 @@ class Revocation(models.Model):
         default_permissions = ()
 
 
+class AuditEntry(models.Model):
+    """The audit trail: a session that was made or ended, from where, and why."""
+
+    row = models.BigAutoField(primary_key=True)
+    subject = models.TextField()
+    kept_until = models.BigIntegerField(db_index=True)
+    at = models.BigIntegerField()
+    kind = models.TextField()
+    session_id = SessionIdField()
+    client_id = models.TextField()
+    device = models.TextField()
+    address = models.TextField()
+    reason = models.TextField(null=True)
+    by_whom = models.TextField(null=True)
+
+    class Meta:
+        db_table = "tenure_django_audit"
+        default_permissions = ("view",)
+        verbose_name_plural = "audit entries"
+        indexes = (models.Index(fields=["subject", "at"], name="tenure_django_audit_subject"),)
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.kind}"
+
+    @property
+    def when(self) -> datetime.datetime:
+        """When it happened."""
+        return moment(self.at)
+
+
 class Record(models.Model):
     """Signing keys, encrypted, and clients."""
 

@@ -12,6 +12,7 @@ SCRIPTS = (
     "advance",
     "create",
     "forget_revocations",
+    "list_audit",
     "list_subject",
     "replace_record",
     "restore",

@@ -14,14 +14,30 @@ local function keep(key, value, now, expires_at)
     redis.call('SET', key, value, 'PX', math.max(0, math.ceil((expires_at - now) / 1000)) + DAY)
 end
 
+-- The audit trails of a bucket of subjects lie together, each entry under the moment until which it is kept (0: none
+-- is wanted). So the key is known from a session's id alone.
+local function note(trail, id, value, now, address, kept_until, said)
+    if tonumber(kept_until) == 0 then
+        return
+    end
+    local size = struct.unpack('>H', value, 113)
+    local rest = cjson.decode(value:sub(115 + size):match('^[^\n]*'))
+    local entry = {rest[1], string.format('%.0f', now), id, value:sub(115, 114 + size), rest[4], address, said}
+    redis.call('ZREMRANGEBYSCORE', trail, '-inf', string.format('%.0f', now))
+    redis.call('ZADD', trail, kept_until, cjson.encode(entry))
+    local kept = math.max(redis.call('PTTL', trail), math.ceil((tonumber(kept_until) - now) / 1000))
+    redis.call('PEXPIRE', trail, kept)
+end
+
 -- The position in the feed is the server's own time: a replica that takes over never gives one a second time.
-local function revoke(key, feed, id, value, now, said)
+local function revoke(key, feed, trail, id, value, now, said, address, kept_until)
     local ended = value:sub(1, 104) .. struct.pack('>I8', now) .. value:sub(113) .. '\n' .. said
     local time = redis.call('TIME')
     local entry = id .. ' ' .. string.format('%.0f', now)
     keep(key, ended, now, now)
     redis.call('ZADD', feed, time[1] .. string.format('%06d', time[2]), entry)
     redis.call('PUBLISH', 'tenure:revoked', entry)
+    note(trail, id, value, now, address, kept_until, said)
     return ended
 end
 
