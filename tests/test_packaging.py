@@ -20,6 +20,7 @@ EXTRAS = {
     "fastapi": ("from tenure.http.fastapi import Sessions, add_sessions", {"psycopg", "redis", "flask"}),
     "flask": ("from tenure.http.flask import Sessions, session_required", {"starlette", "psycopg", "redis"}),
     "keyring": ("import keyring", {"starlette"}),
+    "opentelemetry": ("from tenure.telemetry import Telemetry", {"starlette", "psycopg", "redis"}),
     "postgres": ("from tenure.stores.postgres import PostgresStore", {"starlette", "redis"}),
     "server": ("from tenure.cli.commands import tenure; from tenure.server.app import build", {"psycopg", "redis"}),
     "starlette": ("from tenure.http.starlette import Sessions", {"psycopg", "redis", "fastapi"}),

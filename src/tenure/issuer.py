@@ -11,6 +11,7 @@ from tenure.access import Checker, Signer, VerifyingKey, check_application_claim
 from tenure.errors import ConfigurationError
 from tenure.inputs import shortened
 from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
+from tenure.observing import HeardRevoked, Observer
 from tenure.policy import Policy
 from tenure.stores.protocol import Audit, Session
 
@@ -73,7 +74,7 @@ class Issuer:
         self.ring_records: tuple[tuple[str, str], ...] = ()
         self.doubts_store = False
         self.heard = 0
-        self.on_heard: Callable[[float, float], object] | None = None
+        self.observe: Observer | None = None
         self._signer: Signer | None = None
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
@@ -93,8 +94,8 @@ class Issuer:
     def heard_revoked(self, session_id: str, revoked_at: float) -> None:
         """Refuse the access tokens of a revoked session, for as long as one may still be alive."""
         self.heard += 1
-        if self.on_heard is not None:
-            self.on_heard(self.now(), revoked_at)
+        if self.observe is not None:
+            self.observe(HeardRevoked(max(0.0, self.now() - revoked_at)))
         self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
 
     def pair(

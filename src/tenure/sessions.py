@@ -16,11 +16,13 @@ from tenure import flows, upkeep
 from tenure.access import Claims, check_application_claims
 from tenure.drivers import adrive, drive
 from tenure.effects import Flow
-from tenure.events import Hook
+from tenure.events import Event, Hook
 from tenure.flows import FIRST_PARTY
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
+from tenure.observing import Committed, ObservedStore, Observer, each
 from tenure.policy import Policy
 from tenure.stores import open_store
+from tenure.stores.group_commit import watch_batches
 from tenure.stores.protocol import AuditEntry, ListAudit, ListSubject, Session, Store
 
 T = TypeVar("T")
@@ -35,7 +37,8 @@ class _Deployment:
     at least 32 random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens'
     `iss` and `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login
     and at each refresh and answers the application's claims, or None if the account is gone, which ends the session.
-    on_event: is called with each Event. poll: how often the store is asked for news of revocations and keys, in
+    on_event: is called with each Event; observers: with whatever an instance observes of itself, for metrics and traces
+    (tenure.telemetry.Telemetry is one). poll: how often the store is asked for news of revocations and keys, in
     seconds. migrate: whether PostgreSQL's tables are made or brought forward, where need be.
     """
 
@@ -51,6 +54,7 @@ class _Deployment:
         algorithm: str = "ES256",
         claims: ClaimsSource | None = None,
         on_event: Hook | None = None,
+        observers: Sequence[Observer] = (),
         poll: float = 1.0,
         migrate: bool = True,
         clock: Callable[[], float] = time.time,
@@ -69,9 +73,30 @@ class _Deployment:
         )
         self.store = open_store(store, migrate=migrate) if isinstance(store, str) else store
         self._hook = on_event
+        self._closing: list[Callable[[], None]] = []
+        if observers:
+            self._observe(each(observers), on_event)
         self._poll = poll
         self._position = 0
         self._begin()
+
+    def _observe(self, observe: Observer, on_event: Hook | None) -> None:
+        self.store = ObservedStore(self.store, observe)
+        self.issuer.observe = observe
+        self._closing.append(watch_batches(lambda size: observe(Committed(size))))
+
+        def hook(event: Event) -> None:
+            observe(event)
+            if on_event is not None:
+                on_event(event)
+
+        self._hook = hook
+
+    def _close_store(self) -> None:
+        for close in self._closing:
+            close()
+        self._closing.clear()
+        self.store.close()
 
     def _begin(self) -> None:
         """What a front does once it is made."""
@@ -179,7 +204,7 @@ class Tenure(_Deployment):
     def close(self) -> None:
         """Stop following the store and let go of it."""
         self._stopped.set()
-        self.store.close()
+        self._close_store()
 
     def __enter__(self) -> Self:
         return self
@@ -294,7 +319,7 @@ class AsyncTenure(_Deployment):
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
-        self.store.close()
+        self._close_store()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -20,6 +20,7 @@ from tenure.http.clients import KnownClients
 from tenure.http.cookies import CookieTransport, ForeignOrigin
 from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
 from tenure.issuer import Issuer, TokenPair
+from tenure.observing import Refused
 
 
 class Authenticator(Protocol):
@@ -53,8 +54,7 @@ class Throttle(Protocol):
 @dataclass(frozen=True, slots=True)
 class Service:
     """The parts that endpoints share. `cookies` is None where the browser's transport is switched off. `login_page` is
-    where a navigation goes that has no session: a path of this site, which is given `next`. `on_refusal` is told of
-    what is refused."""
+    where a navigation goes that has no session: a path of this site, which is given `next`."""
 
     issuer: Issuer
     authenticator: Authenticator
@@ -62,7 +62,6 @@ class Service:
     cookies: CookieTransport | None
     clients: KnownClients = field(default_factory=KnownClients)
     login_page: str | None = None
-    on_refusal: Callable[[TenureError], object] | None = None
 
 
 Endpoint = Callable[[Service, Request], Response | Flow[Response]]
@@ -91,8 +90,9 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
         answered = endpoint(service, request)
         return answered if isinstance(answered, Response) else (yield from answered)
     except TenureError as problem:
-        if service.on_refusal is not None and not isinstance(problem, Answered):
-            service.on_refusal(problem)
+        observe = service.issuer.observe
+        if observe is not None and not isinstance(problem, Answered):
+            observe(Refused(problem.code, problem.reason))
         return error_response(problem)
 
 

@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -18,6 +17,7 @@ from tenure.errors import ConfigurationError, TenureError
 from tenure.events import Event, Hook
 from tenure.http.asgi import application
 from tenure.http.service import Authenticator, Service
+from tenure.observing import Observer
 from tenure.origins import is_loopback
 from tenure.server import metrics
 from tenure.server.accounts import Accounts
@@ -28,9 +28,11 @@ from tenure.server.secret import root_secret
 from tenure.server.settings import Settings, load
 from tenure.server.webhooks import Webhooks
 from tenure.sessions import AsyncTenure, Tenure
-from tenure.stores import open_store
 from tenure.stores.protocol import Store
 from tenure.upkeep import purge
+
+if TYPE_CHECKING:
+    from tenure.server.otlp import Otlp
 
 KEEP_ENDED_SECONDS = 86400.0
 PURGE_PAUSE_SECONDS = 60.0
@@ -51,19 +53,14 @@ def build(settings: Settings) -> Starlette:
     cookies = settings.cookie_transport()
     demo = demo_channel(settings)
     hooks: list[Hook] = [] if demo is None else [demo.publish]
-    arguments = _arguments(settings)
-    if settings.metrics_port is not None:
-        arguments["store"] = metrics.MeasuredStore(open_store(settings.store, migrate=settings.migrate))
-        metrics.watch_batch_sizes()
-        hooks.append(metrics.count_event)
-    webhooks = _webhooks(settings)
+    webhooks, otlp = _webhooks(settings), None if (kind := _otlp(settings)) is None else kind()
     if webhooks is not None:
         hooks.append(webhooks.tell)
-    auth = AsyncTenure(**arguments, on_event=_all(hooks))
+    observers: list[Observer] = [] if settings.metrics_port is None else [metrics.observe]
+    if otlp is not None:
+        observers.append(otlp.telemetry)
+    auth = AsyncTenure(**_arguments(settings), on_event=_all(hooks), observers=observers)
     service = Service(auth.issuer, _authenticator(settings, auth.store), RateLimits(), cookies)
-    if settings.metrics_port is not None:
-        auth.issuer.on_heard = metrics.watch_news
-        service = replace(service, on_refusal=metrics.count_refusal)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -75,8 +72,12 @@ def build(settings: Settings) -> Starlette:
                 await sweeping
             if webhooks is not None:
                 await asyncio.to_thread(webhooks.close)
+            if otlp is not None:
+                await asyncio.to_thread(otlp.close)
 
     app = application(auth, service, lifespan=lifespan)
+    if otlp is not None:
+        otlp.trace(app)
     if demo is not None:
         demo.open_account(Accounts(auth.store))
         demo.join(app, auth)
@@ -88,6 +89,16 @@ def _webhooks(settings: Settings) -> Webhooks | None:
         return None
     secret = "" if settings.webhook_secret is None else settings.webhook_secret.get_secret_value()
     return Webhooks(settings.webhook_url, secret, os.urandom)
+
+
+def _otlp(settings: Settings) -> "type[Otlp] | None":
+    if not settings.opentelemetry:
+        return None
+    try:
+        from tenure.server.otlp import Otlp
+    except ImportError:
+        raise ConfigurationError("opentelemetry needs more packages: pip install 'tenure[opentelemetry]'.") from None
+    return Otlp
 
 
 def _all(hooks: Sequence[Hook]) -> Hook | None:
@@ -106,6 +117,7 @@ def check(settings: Settings) -> None:
     """Raise ConfigurationError for whatever would keep the application from working."""
     settings.cookie_transport()
     demo_channel(settings)
+    _otlp(settings)
     webhooks = _webhooks(settings)
     if webhooks is not None:
         webhooks.close()

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     )
     metrics_port: int | None = Field(None, ge=1, le=65535, description="A port on which Prometheus is answered.")
     metrics_host: str = Field("127.0.0.1", description="The address of that port.")
+    opentelemetry: bool = Field(
+        False, description="Whether traces and metrics are sent by OTLP, as OpenTelemetry's variables OTEL_… say."
+    )
     webhook_url: str | None = Field(None, description="Where thefts and ended sessions are told, by signed webhooks.")
     webhook_secret: SecretStr | None = Field(None, description="What they are signed with: 24 bytes or more.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")

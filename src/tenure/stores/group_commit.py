@@ -26,9 +26,10 @@ Commit = Callable[[Sequence[Call[Any]]], Sequence[Any]]
 _observers: list[Callable[[int], object]] = []
 
 
-def watch_batches(observe: Callable[[int], object]) -> None:
-    """Call `observe` with the size of each batch, in all stores of this process: for metrics."""
+def watch_batches(observe: Callable[[int], object]) -> Callable[[], None]:
+    """Call `observe` with the size of each batch, in all stores of this process, until what this answers is called."""
     _observers.append(observe)
+    return lambda: _observers.remove(observe)
 
 
 Waiter = Future[Any] | asyncio.Future[Any]

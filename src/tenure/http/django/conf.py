@@ -12,6 +12,7 @@ TENURE = {
     "CLAIMS": None,                # the dotted path of a function from a user to claims
     "LOGIN_PAGE": None,            # where a navigation without a session goes, for pages without JavaScript
     "ON_EVENT": None,              # the dotted path of a function that is given each Event
+    "OBSERVERS": [],               # dotted paths of observers, like an instance of tenure.telemetry.Telemetry
 }
 """
 
@@ -41,6 +42,7 @@ DEFAULTS: Mapping[str, Any] = {
     "CLAIMS": None,
     "LOGIN_PAGE": None,
     "ON_EVENT": None,
+    "OBSERVERS": (),
 }
 
 _opening = threading.Lock()
@@ -109,6 +111,7 @@ def _open(block: Mapping[str, Any]) -> tuple[Tenure, Service]:
         policy=policy_of(block),
         claims=claims_source(_named(block["CLAIMS"])),
         on_event=_named(block["ON_EVENT"]),
+        observers=[import_string(path) for path in block["OBSERVERS"]],
     )
     page = block["LOGIN_PAGE"]
     return opened, embedded(opened.issuer, authenticator=DjangoAccounts(), throttle=None, login_page=page)
