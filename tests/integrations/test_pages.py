@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tenure import AsyncTenure, Policy, Tenure
+from tenure import Policy, Tenure
 from tests.conftest import AUDIENCE, SECRET, Clock
+from tests.integrations.page_sites import django_app, fastapi_app, flask_app
 
 ORIGIN = "http://127.0.0.1:8000"
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": "text/html"}
@@ -64,35 +64,12 @@ class Browser:
 
 
 def fastapi_site(folder: Path, clock: Clock) -> Iterator[Browser]:
-    from fastapi import FastAPI
     from starlette.testclient import TestClient
 
-    from tenure.http.fastapi import PageSession, Sessions, add_sessions
-
-    auth = AsyncTenure(
-        f"sqlite:///{folder}/pages.db", secret=SECRET, issuer=ORIGIN, audience=AUDIENCE, clock=clock, poll=3600
-    )
-    sessions = Sessions(auth, login_page="/enter?from=pages")
-    app = FastAPI(lifespan=sessions.lifespan)
-    add_sessions(app, sessions)
-
-    @app.post("/enter")
-    async def enter(next: str = "/") -> Any:
-        return sessions.answer_page(await auth.login("ada"), next)
-
-    @app.get("/enter")
-    async def form() -> str:
-        return "a form"
-
-    @app.get("/page")
-    async def page(session: PageSession, q: str = "") -> str:
-        return f"{session.subject} {q}"
-
-    @app.post("/page")
-    async def change(session: PageSession) -> str:
-        return f"changed by {session.subject}"
-
-    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
+    with (
+        fastapi_app(folder, clock, ORIGIN) as app,
+        TestClient(app, base_url=ORIGIN, follow_redirects=False) as client,
+    ):
 
         def ask(method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
             client.cookies.clear()
@@ -102,84 +79,19 @@ def fastapi_site(folder: Path, clock: Clock) -> Iterator[Browser]:
         yield Browser(ask, clock)
 
 
-def flask_site(folder: Path, clock: Clock) -> Iterator[Browser]:
-    from flask import Flask, request
+def flask_site(folder: Path, clock: Clock, policy: Policy | None = None) -> Iterator[Browser]:
+    with flask_app(folder, clock, ORIGIN, policy) as app:
 
-    from tenure.http.flask import Sessions, current_session, session_required
+        def ask(method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
+            answer = app.test_client(use_cookies=False).open(path, method=method, headers=headers)
+            return answer.status_code, list(answer.headers.items()), answer.text
 
-    app = Flask("pages")
-    app.config.update(
-        TENURE_STORE=f"sqlite:///{folder}/pages.db",
-        TENURE_SECRET=SECRET,
-        TENURE_ISSUER=ORIGIN,
-        TENURE_AUDIENCE=AUDIENCE,
-    )
-    sessions = Sessions(app, clock=clock, poll=3600, login_page="/enter?from=pages")
-
-    @app.route("/enter", methods=["GET", "POST"])
-    def enter() -> Any:
-        if request.method == "GET":
-            return "a form"
-        return sessions.answer_page(sessions.tenure().login("ada"), request.args.get("next", "/"))
-
-    @app.route("/page", methods=["GET", "POST"])
-    @session_required(page=True)
-    def page() -> Any:
-        who = current_session.subject
-        return f"changed by {who}" if request.method == "POST" else f"{who} {request.args.get('q', '')}"
-
-    def ask(method: str, path: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
-        answer = app.test_client(use_cookies=False).open(path, method=method, headers=headers)
-        return answer.status_code, list(answer.headers.items()), answer.text
-
-    yield Browser(ask, clock)
-    sessions.tenure(app).close()
+        yield Browser(ask, clock)
 
 
 def django_site(folder: Path, clock: Clock) -> Iterator[Browser]:
-    import sys
-    import types
-
-    from django.http import HttpResponse
-    from django.test import Client, override_settings
-    from django.urls import include, path
-    from django.views.decorators.csrf import csrf_exempt
-
-    from tenure.http.django import conf
-    from tenure.http.django.views import answer_page, session_required
-    from tests.integrations import django_stores  # noqa: F401 - sets up Django
-
-    @csrf_exempt  # a form of a real site has Django's token in it
-    def enter(request: Any) -> Any:
-        if request.method == "GET":
-            return HttpResponse("a form")
-        return answer_page(conf.tenure().login("ada"), request.GET.get("next", "/"))
-
-    @csrf_exempt
-    @session_required(page=True)
-    def page(request: Any) -> Any:
-        who = request.tenure_session.subject
-        return HttpResponse(f"changed by {who}" if request.method == "POST" else f"{who} {request.GET.get('q', '')}")
-
-    urls = types.ModuleType("pages_urls")
-    urls.urlpatterns = [  # type: ignore[attr-defined]
-        path("", include("tenure.http.django.urls")), path("enter", enter), path("page", page),
-    ]  # fmt: skip
-    sys.modules["pages_urls"] = urls
-    block = {
-        "SECRET": SECRET,
-        "ISSUER": ORIGIN,
-        "AUDIENCE": AUDIENCE,
-        "STORE": f"sqlite:///{folder}/pages.db",
-        "LOGIN_PAGE": "/enter?from=pages",
-    }
-    with override_settings(TENURE=block, ROOT_URLCONF="pages_urls"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "tenure.http.django.accounts.user_of", lambda subject: types.SimpleNamespace(is_active=True, pk=subject)
-        )
-        conf.reset()
-        issuer = conf.tenure().issuer
-        issuer._clock = issuer.checker._now = clock
+    with django_app(folder, clock, ORIGIN):
+        from django.test import Client
 
         def ask(method: str, target: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], str]:
             answer = Client(headers=headers).generic(method, target)
@@ -187,7 +99,6 @@ def django_site(folder: Path, clock: Clock) -> Iterator[Browser]:
             return answer.status_code, [*answer.items(), *cookies], answer.content.decode()
 
         yield Browser(ask, clock)
-        conf.reset()
 
 
 SITES = {"fastapi": fastapi_site, "flask": flask_site, "django": django_site}
@@ -204,7 +115,9 @@ def enter(browser: Browser) -> None:
 
 
 def body(text: str) -> str:
-    return text.strip('"')
+    found = re.search(r"<p>(.*?)</p>", text)
+    assert found is not None, text
+    return found[1].strip()
 
 
 def test_an_expired_token_is_renewed_by_one_bounce(site: Browser, clock: Clock) -> None:
@@ -217,6 +130,14 @@ def test_an_expired_token_is_renewed_by_one_bounce(site: Browser, clock: Clock) 
     site.cookies.pop("tenure-access")
     clock.advance(11)
     assert site.go("/page")[0] == 200
+
+
+def test_a_token_that_lives_for_seconds_is_renewed_too(tmp_path: Path, clock: Clock) -> None:
+    for site in flask_site(tmp_path, clock, Policy(access_ttl=5)):
+        enter(site)
+        for _ in range(3):
+            clock.advance(6)
+            assert site.go("/page")[0] == 200
 
 
 def test_the_refresh_cookie_stays_below_its_prefix(site: Browser) -> None:
@@ -269,6 +190,21 @@ def test_twelve_requests_at_expiry_are_all_served(site: Browser, clock: Clock) -
     for (_, answered, _), cookies in answers:
         site.cookies = cookies
         assert site.go(answered["location"])[0] == 200
+    clock.advance(601)
+    assert site.go("/page")[0] == 200
+
+
+def test_a_request_that_set_out_before_others_were_answered_is_no_theft(site: Browser, clock: Clock) -> None:
+    """Three tabs. The first is answered; the second has its cookies by then; the third set out before, and is last."""
+    enter(site)
+    clock.advance(601)
+    third = dict(site.cookies)
+    for tab in range(3):
+        if tab == 2:
+            site.cookies = third
+        status, answered, _ = site.request("/auth/continue?to=/page", **NAVIGATION)
+        assert (status, answered["location"]) == (303, "/page")
+        assert site.go("/page")[0] == 200
     clock.advance(601)
     assert site.go("/page")[0] == 200
 

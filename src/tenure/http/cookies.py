@@ -80,9 +80,10 @@ class CookieTransport:
         link on another site leads to a page that knows its reader."""
         return self._everywhere(self.access_name, access_token, max_age)
 
-    def mark(self) -> tuple[str, str]:
-        """The header that lets a navigation show that it comes back from /auth/continue."""
-        return self._everywhere(self._mark_name, "1", MARK_SECONDS)
+    def mark(self, expires_in: int) -> tuple[str, str]:
+        """The header that lets a navigation show that it comes back from /auth/continue; not for longer than its access
+        token lives, `expires_in` seconds."""
+        return self._everywhere(self._mark_name, "1", min(MARK_SECONDS, expires_in))
 
     def unmark(self) -> tuple[str, str]:
         """The header that takes the mark back."""

@@ -2,7 +2,8 @@
 
 The refresh token's cookie goes to /auth and nowhere else. So a navigation that comes with an access token that has
 expired is sent to /auth/continue (303), which refreshes and sends it back (303). Requests that arrive together bounce
-together: within the leeway each of them is a retry, so that nobody is logged out; a leeway of zero is not for pages.
+together: within the leeway each of them is a retry, or has been renewed by another one's answer already, so that nobody
+is logged out; a leeway of zero is not for pages.
 
 Nothing bounces for ever. What comes back from a bounce and still has no access token carries a mark, and is told that
 its cookies don't arrive. What has no refresh token goes to the login page.
@@ -61,6 +62,9 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
     cookies = _cookies(service)
     if not _is_navigation(request):
         raise InvalidRequest("This address is for navigations.")
+    lasts = _renewed_just_now(service, cookies, request)
+    if lasts:
+        return _redirect(target, [cookies.mark(lasts)])
     token = cookies.refresh_token(request)
     if token is None:
         if "again" not in parameters:
@@ -74,6 +78,22 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
     return page_answer(service, pair, target)
 
 
+def _renewed_just_now(service: Service, cookies: CookieTransport, request: Request) -> int:
+    """For how many seconds the access token is good still that another tab has just got, or 0 where none has.
+
+    A tab that was sent here before that has the newer cookies all the same. If it refreshed with those, a third tab's
+    request that is still under way with the older ones would look like a theft.
+    """
+    token, now = cookies.read_access(request), service.issuer.now()
+    if token is None:
+        return 0
+    try:
+        claims = service.issuer.checker.check(token)
+    except InvalidAccessToken:
+        return 0
+    return int(claims.expires_at - now) if now - claims.issued_at <= service.issuer.policy.leeway else 0
+
+
 def page_answer(service: Service, pair: TokenPair, to: str) -> Response:
     """Both tokens into their cookies, and on to `to`, a path of this site (303): also the end of a login by a form."""
     cookies = _cookies(service)
@@ -81,7 +101,7 @@ def page_answer(service: Service, pair: TokenPair, to: str) -> Response:
         cookies.set(pair.refresh_token, pair.refresh_expires_in),
         # Kept beyond its own life: one that has expired tells a request that is no navigation that it may be refreshed.
         cookies.set_access(pair.access_token, pair.refresh_expires_in),
-        cookies.mark(),
+        cookies.mark(pair.expires_in),
     ]
     return _redirect(own_path(to), headers)
 
