@@ -41,15 +41,15 @@ T = TypeVar("T")
 _NO_HASH = bytes(32)
 
 _STATEMENTS = dialect("?")
-# ?1 holds what JSON can say of each refresh of a batch, ?2 its four binary parts, end to end.
+# :said holds what JSON can say of each refresh of a batch, :binary its four binary parts, end to end.
 _BATCH = """
     WITH batch AS MATERIALIZED (
         SELECT key AS place, value ->> 0 AS client_id, value ->> 1 AS old_generation, value ->> 2 AS generation,
                value ->> 3 AS rotated_at, value ->> 4 AS idle_deadline,
-               substr(?2, key * 112 + 1, 16) AS id, substr(?2, key * 112 + 17, 32) AS old_hash,
-               substr(?2, key * 112 + 49, 32) AS nonce_hash,
-               CASE value ->> 5 WHEN 1 THEN substr(?2, key * 112 + 81, 32) END AS attempt_hash
-        FROM json_each(?1)
+               substr(:binary, key * 112 + 1, 16) AS id, substr(:binary, key * 112 + 17, 32) AS old_hash,
+               substr(:binary, key * 112 + 49, 32) AS nonce_hash,
+               CASE value ->> 5 WHEN 1 THEN substr(:binary, key * 112 + 81, 32) END AS attempt_hash
+        FROM json_each(:said)
     )
 """
 _MATCHES = """
@@ -135,8 +135,9 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
             for call in calls
         ]
     )  # fmt: skip
+    batch = {"said": said, "binary": binary}
     answers: list[Session | None] = [None] * len(calls)
-    for row in json.loads(connection.execute(_READ_MATCHING, (said, binary)).fetchone()[0]):
+    for row in json.loads(connection.execute(_READ_MATCHING, batch).fetchone()[0]):
         place, subject, scope, claims, device, created_at, expires_at, ends_at = row
         call = calls[place]
         answers[place] = Session(
@@ -144,7 +145,7 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
             ends_at / 1e6, call.head,
         )  # fmt: skip
     if any(answers):
-        connection.execute(_ADVANCE_MATCHING, (said, binary))
+        connection.execute(_ADVANCE_MATCHING, batch)
     return answers
 
 
