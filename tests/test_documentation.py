@@ -1,5 +1,6 @@
 """Every snippet of the documentation is run as a reader would run it."""
 
+import json
 import os
 import re
 import shutil
@@ -16,11 +17,12 @@ from tests.service.process import environment, free_port, service, tenure
 ROOT = Path(__file__).parent.parent
 # js/README.md is run by tests/node/browser.test.mjs.
 DOCUMENTS = [ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+TUTORIAL = ROOT / "docs" / "get-going.md"  # is followed, step by step, below
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 
 
 def snippets(language: str) -> list[str]:
-    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    text = "\n".join(path.read_text() for path in DOCUMENTS if path != TUTORIAL)
     assert set(re.findall(r"^```(\w+)", text, re.M)) <= {"python", "sh"}, "a snippet that no test runs"
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
@@ -33,6 +35,9 @@ def test_the_python_runs(tmp_path: Path) -> None:
         for number, snippet in enumerate(snippets("python")):
             folder = tmp_path / str(number)
             folder.mkdir()
+            if "tenure.http.django" in snippet:  # in a project that is set up
+                begin = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.integrations import django_stores\n"
+                snippet = begin + snippet
             done = subprocess.run(
                 [sys.executable, "-W", "error", "-c", snippet.replace("http://127.0.0.1:8000", url)],
                 cwd=folder,
@@ -68,6 +73,54 @@ def test_the_shell_commands_run(tmp_path: Path) -> None:
     assert '"sub":"ada"' in done.stdout
     assert '"refresh_token":"tnr1_' in done.stdout
     assert "1 sessions were ended." in done.stdout
+
+
+def steps(framework: str) -> list[tuple[str, str]]:
+    """What a reader of the tutorial types: the files that they write, by name, and the commands that they run."""
+    parts = re.split(r"^##+ (.+)\n", TUTORIAL.read_text(), flags=re.M)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    chosen = [framework, "Log in", "Stay logged in", "Be a thief"]
+    found: list[tuple[str, str]] = []
+    for section in chosen:
+        for before, language, block in re.findall(r"([^\n]*)\n\n```(\w+)\n(.*?)^```", sections[section], re.M | re.S):
+            file = re.search(r"(In|in|At the end of) `([\w./]+)`:$", before)
+            assert (language == "python") == (file is not None), block
+            found.append((f"{'>>' if file[1] == 'At the end of' else '>'} {file[2]}" if file else "", block))
+    return found
+
+
+@pytest.mark.parametrize("framework", ["FastAPI", "Flask", "Django"])
+def test_the_tutorial_leads_where_it_says(framework: str, tmp_path: Path) -> None:
+    port = free_port()
+    script = "set -eu\ntrap 'kill $(jobs -p)' EXIT\n"
+    for target, block in steps(framework):
+        quiet = re.sub(" &$", " > server.log 2>&1 &", block.rstrip()) + "\n"
+        script += f"cat {target} <<'END'\n{block}END\n" if target else quiet
+        if block.rstrip().endswith("&"):
+            script += (
+                'for _ in $(seq 100); do curl -s -o /dev/null "http://127.0.0.1:8000/" && break; sleep 0.1; done\n'
+            )
+        script += 'printf "\\n--\\n"\n'
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script.replace("8000", str(port))],
+        cwd=tmp_path,
+        env={**environment(), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, logged_in, stayed, _, client, thief, over, end = done.stdout.split("\n--\n")
+    ada = "1" if framework == "Django" else "ada"
+    assert json.loads(logged_in)["user"] == ada
+    assert '"reason":"expired"' in stayed
+    assert f'"user":"{ada}"' in stayed.replace(" ", "")
+    assert client.splitlines() == [f"{ada} is still logged in"] * 3
+    assert '"reason":"reuse_detected"' in thief
+    assert '"reason":"reuse_detected"' in over
+    assert '"reason":"revoked"' in over
+    assert end == ""
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "docs", "mutants", "lock"])

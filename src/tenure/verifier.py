@@ -112,6 +112,9 @@ class Verifier:
                 # The scheme was checked when this was made.
                 with urllib.request.urlopen(url, timeout=self._timeout) as answer:  # noqa: S310
                     self._checker.use_keys(verifying_keys(json.loads(answer.read(_MAX_JWKS_BYTES))))
+            except urllib.error.HTTPError as refused:
+                refused.close()
+                return False
             except (OSError, ValueError, ConfigurationError):
                 return False  # the keys at hand stay good
             self._fetched_at = now
