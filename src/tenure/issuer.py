@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenure.access import Checker, Signer, VerifyingKey, check_application_claims
-from tenure.errors import ConfigurationError
+from tenure.access import Checker, Claims, Signer, VerifyingKey, check_application_claims
+from tenure.errors import ConfigurationError, InvalidAccessToken, TenureError
 from tenure.inputs import shortened
 from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
-from tenure.observing import HeardRevoked, Observer
+from tenure.observing import HeardRevoked, Observer, Refused
 from tenure.policy import Policy
 from tenure.stores.protocol import Audit, Session
 
@@ -90,6 +90,19 @@ class Issuer:
         """What a change at `now` that was asked for from `address` leaves in the audit trail, if one is kept."""
         ttl = self.policy.audit_ttl
         return Audit(shortened(address), now + ttl) if ttl else None
+
+    def verified(self, access_token: str) -> Claims:
+        """What a valid access token says. Raises InvalidAccessToken for any other, and tells the observer of it."""
+        try:
+            return self.checker.check(access_token)
+        except InvalidAccessToken as problem:
+            self.refused(problem)
+            raise
+
+    def refused(self, problem: TenureError) -> None:
+        """Tell the observer of a request that is refused."""
+        if self.observe is not None:
+            self.observe(Refused(problem.code, problem.reason))
 
     def heard_revoked(self, session_id: str, revoked_at: float) -> None:
         """Refuse the access tokens of a revoked session, for as long as one may still be alive."""

@@ -170,7 +170,7 @@ class Tenure(_Deployment):
 
     def verify(self, access_token: str) -> Claims:
         """What a valid access token says; raises InvalidAccessToken for any other. Asks no store."""
-        return self.issuer.checker.check(access_token)
+        return self.issuer.verified(access_token)
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of a subject, the oldest first."""
@@ -260,7 +260,7 @@ class AsyncTenure(_Deployment):
         """As Tenure.verify."""
         if self._watcher is None:
             await self.start()
-        return self.issuer.checker.check(access_token)
+        return self.issuer.verified(access_token)
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """As Tenure.sessions."""

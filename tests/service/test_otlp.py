@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tenure import SessionEnded, StoreUnavailable, Tenure
+from tenure import InvalidAccessToken, SessionEnded, StoreUnavailable, Tenure
 from tenure.observing import Observation
 from tenure.stores.memory import MemoryStore
 from tenure.telemetry import Telemetry
@@ -71,6 +71,8 @@ def test_an_applications_own_providers_are_told() -> None:
             auth.refresh(auth.refresh(first.refresh_token).refresh_token)
             with pytest.raises(SessionEnded):
                 auth.refresh(first.refresh_token)
+        with pytest.raises(InvalidAccessToken):
+            auth.verify(first.access_token)  # of the session that was just ended
         auth.sessions("user-42")  # outside of any request: no span
         store.broken = True
         with tracers.get_tracer("app").start_as_current_span("other"), pytest.raises(StoreUnavailable):
@@ -79,6 +81,7 @@ def test_an_applications_own_providers_are_told() -> None:
     assert found["tenure.events", "logged_in"] == 1
     assert found["tenure.events", "refreshed"] == 2
     assert found["tenure.events", "revoked", "reuse_detected"] == 1
+    assert found["tenure.refused", "invalid_token", "revoked"] == 1
     assert found["tenure.store.duration", "Advance"] == 3
     assert found["tenure.store.duration", "ListSubject"] == 1
     assert found["tenure.store.duration", "ListSubject", "store_unavailable"] == 1

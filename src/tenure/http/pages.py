@@ -34,7 +34,7 @@ def page_session(service: Service, request: Request) -> Claims:
     """
     token = bearer(request)
     if token is not None:
-        return service.issuer.checker.check(token)
+        return service.issuer.verified(token)
     cookies = _cookies(service)
     token = cookies.read_access(request)
     problem: InvalidAccessToken = NoAccessToken()

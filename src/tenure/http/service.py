@@ -20,7 +20,6 @@ from tenure.http.clients import KnownClients
 from tenure.http.cookies import CookieTransport, ForeignOrigin
 from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
 from tenure.issuer import Issuer, TokenPair
-from tenure.observing import Refused
 
 
 class Authenticator(Protocol):
@@ -90,9 +89,8 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
         answered = endpoint(service, request)
         return answered if isinstance(answered, Response) else (yield from answered)
     except TenureError as problem:
-        observe = service.issuer.observe
-        if observe is not None and not isinstance(problem, Answered):
-            observe(Refused(problem.code, problem.reason))
+        if not isinstance(problem, Answered | InvalidAccessToken):  # of access tokens `caller` has told
+            service.issuer.refused(problem)
         return error_response(problem)
 
 
@@ -139,8 +137,10 @@ def caller(service: Service, request: Request) -> Claims:
     """What the caller's access token says; raises InvalidAccessToken."""
     token = bearer(request)
     if token is None:
-        raise NoAccessToken
-    return service.issuer.checker.check(token)
+        nobody = NoAccessToken()
+        service.issuer.refused(nobody)
+        raise nobody
+    return service.issuer.verified(token)
 
 
 def token_answer(pair: TokenPair) -> dict[str, Any]:
