@@ -23,6 +23,7 @@ from tenure import (
     StoreUnavailable,
     Tenure,
     WrongClient,
+    flows,
 )
 from tenure.flows import look_up
 from tenure.stores.memory import MemoryStore
@@ -98,6 +99,37 @@ def test_the_audit_trail_says_who_came_from_where(auth: Tenure, clock: Clock, ev
     assert auth.audit("user-42") == (theft,)
     clock.advance(60)
     assert auth.audit("user-42") == ()
+
+
+def test_events_say_where_they_came_from(make: Callable[..., Tenure], events: list[Event]) -> None:
+    gone: list[str] = []
+    auth = make(policy=Policy(max_sessions=1), claims=lambda session: None if session.subject in gone else {})
+    auth.login("user-1", address="a")
+    first = auth.login("user-1", address="b")
+    auth.refresh(auth.refresh(first.refresh_token, address="c").refresh_token)
+    with pytest.raises(SessionEnded):
+        auth.refresh(first.refresh_token, address="d")
+    auth.login("user-2")
+    auth.run(flows.end_all(auth.issuer, "user-2", except_id=None, reason="x", by="y", address="e"))
+    token = auth.login("user-3").refresh_token
+    auth.run(flows.end_by_token(auth.issuer, token, client_id=None, reason="x", by="y", address="f"))
+    token = auth.login("user-4").refresh_token
+    gone.append("user-4")
+    with pytest.raises(SessionEnded):
+        auth.refresh(token, address="g")
+    assert [(event.kind, event.address) for event in events if event.kind != "refreshed"] == [
+        ("logged_in", "a"),
+        ("revoked", "b"),
+        ("logged_in", "b"),
+        ("reuse_detected", "d"),
+        ("revoked", "d"),
+        ("logged_in", None),
+        ("revoked", "e"),
+        ("logged_in", None),
+        ("revoked", "f"),
+        ("logged_in", None),
+        ("revoked", "g"),
+    ]
 
 
 def test_no_audit_trail_is_kept_where_none_is_wanted(make: Callable[..., Tenure]) -> None:

@@ -26,6 +26,7 @@ from tenure.stores.protocol import (
     DeleteRecord,
     Get,
     GetRecord,
+    KeepAudit,
     ListAudit,
     ListRecords,
     ListSubject,
@@ -36,6 +37,7 @@ from tenure.stores.protocol import (
     RevokedSince,
     RevokeSubject,
     Scan,
+    ScanAudit,
     Session,
     Store,
 )
@@ -154,6 +156,34 @@ def test_what_is_made_and_ended_leaves_a_trail(ask: Ask, url: str) -> None:
     if not url.startswith("valkey"):  # where the server forgets by itself
         assert ask(ListAudit("user-42", NOW)) == trail[:3]
         assert ask(ListAudit("quiet", NOW)) == ()
+
+
+def test_all_trails_are_gone_through_and_kept_elsewhere(ask: Ask) -> None:
+    for number in range(25):
+        made = session(f"user-{number % 3}", created_at=NOW + number)
+        ask(Create(made, audit=Audit("203.0.113.7", NOW + 100 + number)))
+        ask(Revoke(made.id, NOW + 50 + number, "x", "y", Audit("", NOW + 200)))
+    seen, cursor = set[KeepAudit](), ""
+    while True:
+        page = ask(ScanAudit(cursor, 10))
+        seen.update(page.entries)
+        cursor = page.cursor
+        if not cursor:
+            break
+    assert len(seen) == 50
+    assert {(keep.subject, keep.entry) for keep in seen} == {
+        (f"user-{number}", entry) for number in range(3) for entry in ask(ListAudit(f"user-{number}", NOW))
+    }
+    assert {keep.until for keep in seen if keep.entry.kind == "revoked"} == {NOW + 200}
+    for entry in (
+        AuditEntry(NOW, "logged_in", "ab" * 16, "app", "Gerät", "2001:db8::1"),
+        AuditEntry(NOW + 1, "revoked", "ab" * 16, "app", "Gerät", "", "reuse_detected", "policy"),
+    ):
+        keep = KeepAudit("Zoë", NOW + 300, entry)
+        assert [ask(keep), ask(keep)] == [True, False]
+    assert [entry.kind for entry in ask(ListAudit("Zoë", NOW))] == ["revoked", "logged_in"]
+    assert ask(ListAudit("Zoë", NOW))[0] == entry
+    assert ask(ListAudit("Zoë", NOW + 300)) == ()
 
 
 def test_who_gives_way_leaves_a_trail_and_who_is_refused_does_not(ask: Ask) -> None:

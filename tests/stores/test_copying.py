@@ -46,9 +46,12 @@ def test_everybody_stays_logged_in(source: str, target: str, tmp_path: Path) -> 
         gone = old.login("user-0")
         old.revoke(gone.session_id)
         known = {f"user-{number}": old.sessions(f"user-{number}") for number in range(20)}
+        trail = old.audit("user-0")
     said = json.loads(run(old_url, new_url, "--json"))
-    assert said == {"records": 2, "sessions": 61, "verified": 61, "again": 0, "missing": 0}
+    assert said == {"records": 2, "sessions": 61, "audit": 62, "verified": 61, "again": 0, "missing": 0}
+    assert json.loads(run(old_url, new_url, "--json"))["audit"] == 0  # once more takes only what is new
     with tenure(new_url) as new:
+        assert new.audit("user-0") == trail
         assert {subject: new.sessions(subject) for subject in known} == known
         assert new.store.run(GetRecord("client", "app")) == "secret"
         assert new.store.run(ListRecords("copy")) == ()

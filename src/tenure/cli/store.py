@@ -65,8 +65,8 @@ def purge(deployment: Deployment, keep: float, as_json: bool) -> None:
 def copy(source: str, target: str, as_json: bool) -> None:
     """Copy all that is in the store FROM to the store TO (URLs), with everybody still logged in, and verify it.
 
-    The audit trail stays behind. The service may go on with FROM meanwhile. A copy that was broken off goes on where it
-    was. At the end: stop the service, copy once more, and start it with TO. Both use the same secret.
+    The service may go on with FROM meanwhile. A copy that was broken off goes on where it was. At the end: stop the
+    service, copy once more, and start it with TO. Both use the same secret.
     """
     with plain_errors(), ExitStack() as opened:
         stores = [opened.enter_context(closing(open_store(url))) for url in (source, target)]
@@ -81,7 +81,8 @@ def copy(source: str, target: str, as_json: bool) -> None:
     if done.missing:
         raise click.ClickException(f"{done.missing} sessions are not there as they should be. Copy once more.")
     print_done(
-        f"{done.records} records and {done.sessions} sessions were copied, {done.verified} sessions verified; "
+        f"{done.records} records, {done.sessions} sessions and {done.audit} entries of audit trails were copied, "
+        f"{done.verified} sessions verified; "
         f"{done.again} of them had moved on meanwhile.",
         asdict(done),
         as_json=as_json,

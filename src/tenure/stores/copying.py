@@ -1,9 +1,9 @@
 """Moving to another store, with everybody still logged in.
 
-All live sessions and all records are carried over, and those sessions that were revoked lately, so that their access
-tokens stay refused. The old store may stay in use meanwhile. What is copied already is remembered in the new store, so
-that a copy that was broken off goes on where it was. Then everything is looked at once more, on both sides; what moved
-on meanwhile is carried over again.
+All live sessions, all audit trails and all records are carried over, and those sessions that were revoked lately, so
+that their access tokens stay refused. The old store may stay in use meanwhile. What is copied already is remembered in
+the new store, so that a copy that was broken off goes on where it was. Then everything is looked at once more, on both
+sides; what moved on meanwhile is carried over again.
 
 A session that is refreshed on the old store after its last look is behind on the new one. That is what the verdict
 *rollback* is for: one such refresh is forgiven, and logs nobody out.
@@ -22,6 +22,7 @@ from tenure.stores.protocol import (
     Restore,
     Revoke,
     Scan,
+    ScanAudit,
     Session,
     Store,
 )
@@ -35,11 +36,12 @@ _PLACE = "copy"
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy has done so far: records and sessions written, sessions looked at again, of those how many had moved
-    on and were written again, and how many are still not there as they should be."""
+    """What a copy has done so far: records, sessions and entries of audit trails written, sessions looked at again, of
+    those how many had moved on and were written again, and how many are still not there as they should be."""
 
     records: int = 0
     sessions: int = 0
+    audit: int = 0
     verified: int = 0
     again: int = 0
     missing: int = 0
@@ -58,6 +60,7 @@ async def copy(source: Store, target: Store, *, name: str, now: float, watch: Wa
     for kind in RECORDS:
         for record, body in await source.arun(ListRecords(kind)):
             done.records += await _keep_record(target, kind, record, body)
+    await _carry_audit(source, target, now, done)
     cursor = await target.arun(GetRecord(_PLACE, name)) or ""
     while True:
         page = await source.arun(Scan(cursor, PAGE))
@@ -76,6 +79,17 @@ async def copy(source: Store, target: Store, *, name: str, now: float, watch: Wa
             break
     await target.arun(DeleteRecord(_PLACE, name))
     return done
+
+
+async def _carry_audit(source: Store, target: Store, now: float, done: Copied) -> None:
+    cursor = ""
+    while True:
+        page = await source.arun(ScanAudit(cursor, PAGE))
+        wanted = [target.arun(keep) for keep in page.entries if keep.until > now]
+        done.audit += sum(await asyncio.gather(*wanted))
+        cursor = page.cursor
+        if not cursor:
+            return
 
 
 async def _keep_record(target: Store, kind: str, name: str, body: str) -> bool:

@@ -10,11 +10,13 @@ from tenure.stores.protocol import (
     Advance,
     Audit,
     AuditEntry,
+    AuditPage,
     Call,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
+    KeepAudit,
     ListAudit,
     ListRecords,
     ListSubject,
@@ -27,6 +29,7 @@ from tenure.stores.protocol import (
     RevokedSince,
     RevokeSubject,
     Scan,
+    ScanAudit,
     Session,
 )
 from tenure.stores.rows import entry_of, latest_first, page_of
@@ -52,6 +55,8 @@ class MemoryStore:
             RevokeSubject: self._revoke_subject,
             ListSubject: self._list_subject,
             ListAudit: self._list_audit,
+            KeepAudit: self._keep_audit,
+            ScanAudit: self._scan_audit,
             RevokedSince: self._revoked_since,
             Purge: self._purge,
             Scan: self._scan,
@@ -123,6 +128,19 @@ class MemoryStore:
     def _note(self, changed: Session, audit: Audit | None) -> None:
         if audit is not None:
             self._audit.append((audit.until, changed.subject, entry_of(changed, audit)))
+
+    def _keep_audit(self, call: KeepAudit) -> bool:
+        kept = (call.until, call.subject, call.entry)
+        if kept in self._audit:
+            return False
+        self._audit.append(kept)
+        return True
+
+    def _scan_audit(self, call: ScanAudit) -> AuditPage:
+        begin = int(call.cursor or 0)
+        found = self._audit[begin : begin + call.limit]
+        cursor = str(begin + call.limit) if len(found) == call.limit else ""
+        return AuditPage(tuple(KeepAudit(subject, until, entry) for until, subject, entry in found), cursor)
 
     def _list_audit(self, call: ListAudit) -> tuple[AuditEntry, ...]:
         kept = [entry for until, subject, entry in self._audit if subject == call.subject and until > call.now]

@@ -222,6 +222,31 @@ class Restore(Call[bool]):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAudit(Call[bool]):
+    """Keep an entry of another store's audit trail, until `until` (seconds, UTC). Answers whether it was new."""
+
+    subject: str
+    until: float
+    entry: AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Some of all entries of all audit trails, as another store is to keep them. cursor: as a Page has it."""
+
+    entries: tuple[KeepAudit, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanAudit(Call[AuditPage]):
+    """About `limit` entries of audit trails from `cursor` on, as Scan does it for sessions."""
+
+    cursor: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class PutRecord(Call[bool]):
     """Keep a small named text (an account, a client, a signing key). Answers whether it was written: with
     `replace` false, an existing one stays and the answer is False; with it true, a missing one is not made."""

@@ -13,11 +13,13 @@ from tenure.stores.protocol import (
     Advance,
     Audit,
     AuditEntry,
+    AuditPage,
     Call,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
+    KeepAudit,
     ListAudit,
     ListRecords,
     ListSubject,
@@ -30,9 +32,12 @@ from tenure.stores.protocol import (
     RevokedSince,
     RevokeSubject,
     Scan,
+    ScanAudit,
     Session,
 )
 from tenure.stores.rows import SESSION_COLUMNS, entry_of, micros, page_of, row_of, session_of
+
+_AUDIT_COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom"
 
 Connection = Any
 """sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
@@ -50,6 +55,8 @@ class Statements:
     purge: str
     purge_feed: str
     note: str
+    keep_audit: str
+    scan_audit: str
     list_audit: str
     purge_audit: str
     scan: str
@@ -91,10 +98,13 @@ def dialect(
             )
         """,
         purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
-        note=f"""
-            INSERT INTO {audit} (subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom)
-            VALUES ({", ".join([mark] * 10)})
+        note=f"INSERT INTO {audit} ({_AUDIT_COLUMNS}) VALUES ({', '.join([mark] * 10)})",
+        keep_audit=f"""
+            INSERT INTO {audit} ({_AUDIT_COLUMNS}) SELECT {", ".join([mark] * 10)} WHERE NOT EXISTS (
+                SELECT 1 FROM {audit} WHERE subject = {mark} AND at = {mark} AND session_id = {mark} AND kind = {mark}
+            )
         """,
+        scan_audit=f"SELECT row, {_AUDIT_COLUMNS} FROM {audit} WHERE row > {mark} ORDER BY row LIMIT {mark}",
         list_audit=f"""
             SELECT at, kind, session_id, client_id, device, address, reason, by_whom FROM {audit}
             WHERE subject = {mark} AND kept_until > {mark} ORDER BY at DESC, session_id LIMIT {mark}
@@ -171,14 +181,29 @@ def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Ses
 
 def _note(connection: Connection, statements: Statements, changed: Session, audit: Audit | None) -> None:
     if audit is not None:
-        entry = entry_of(changed, audit)
-        connection.execute(
-            statements.note,
-            (
-                changed.subject, micros(audit.until), micros(entry.at), entry.kind, bytes.fromhex(entry.session_id),
-                entry.client_id, entry.device, entry.address, entry.reason, entry.by,
-            ),
-        )  # fmt: skip
+        connection.execute(statements.note, _audit_row(changed.subject, audit.until, entry_of(changed, audit)))
+
+
+def _audit_row(subject: str, until: float, entry: AuditEntry) -> tuple[Any, ...]:
+    return (
+        subject, micros(until), micros(entry.at), entry.kind, bytes.fromhex(entry.session_id), entry.client_id,
+        entry.device, entry.address, entry.reason, entry.by,
+    )  # fmt: skip
+
+
+def _keep_audit(connection: Connection, statements: Statements, call: KeepAudit) -> bool:
+    row = _audit_row(call.subject, call.until, call.entry)
+    subject, _, at, kind, session_id, *_ = row
+    return bool(connection.execute(statements.keep_audit, (*row, subject, at, session_id, kind)).rowcount == 1)
+
+
+def _scan_audit(connection: Connection, statements: Statements, call: ScanAudit) -> AuditPage:
+    rows = connection.execute(statements.scan_audit, (int(call.cursor or 0), call.limit)).fetchall()
+    found = [
+        KeepAudit(subject, until / 1e6, AuditEntry(at / 1e6, kind, bytes(id_).hex(), *rest))
+        for _, subject, until, at, kind, id_, *rest in rows
+    ]
+    return AuditPage(tuple(found), str(rows[-1][0]) if len(rows) == call.limit else "")
 
 
 def _revoke_subject(connection: Connection, statements: Statements, call: RevokeSubject) -> tuple[str, ...]:
@@ -250,6 +275,8 @@ _ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
     ListAudit: _list_audit,
+    KeepAudit: _keep_audit,
+    ScanAudit: _scan_audit,
     RevokedSince: _revoked_since,
     Purge: _purge,
     Scan: _scan,

@@ -30,6 +30,7 @@ from tenure.stores.protocol import (
     ListSubject,
     RevokedSince,
     Scan,
+    ScanAudit,
     Session,
 )
 from tenure.stores.rows import micros, runs
@@ -149,4 +150,4 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     return answers
 
 
-_READS = {Get, ListSubject, ListAudit, RevokedSince, Scan, GetRecord, ListRecords}
+_READS = {Get, ListSubject, ListAudit, RevokedSince, Scan, ScanAudit, GetRecord, ListRecords}

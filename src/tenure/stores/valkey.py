@@ -33,8 +33,9 @@ from redis.exceptions import (
 from tenure.errors import ConfigurationError, StoreUnavailable
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard, Listener
-from tenure.stores.protocol import Call, Page, Scan
+from tenure.stores.protocol import AuditPage, Call, Page, Scan, ScanAudit
 from tenure.stores.valkey_calls import (
+    ALL_AUDIT_TRAILS,
     ALL_SESSIONS,
     CHANNEL,
     Command,
@@ -45,7 +46,7 @@ from tenure.stores.valkey_calls import (
 )
 from tenure.stores.valkey_nodes import WAIT_SECONDS, Words, nodes_of, pipelined
 from tenure.stores.valkey_scripts import SCRIPTS, source
-from tenure.stores.valkey_values import session_in
+from tenure.stores.valkey_values import kept_in, session_in
 
 T = TypeVar("T")
 
@@ -135,8 +136,8 @@ class ValkeyStore:
         return lane
 
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
-        if any(isinstance(call, Scan) for call in calls):
-            return [self._page(call) if isinstance(call, Scan) else self._commit([call])[0] for call in calls]
+        if any(isinstance(call, Scan | ScanAudit) for call in calls):
+            return [self._walked(call) for call in calls]
         requests = [_request(call) for call in calls]
         replies = iter(self._replies([command for request in requests for command in request.commands]))
         return [_answer(request, [next(replies) for _ in request.commands]) for request in requests]
@@ -185,26 +186,52 @@ class ValkeyStore:
             self._lost(client)
         return replies
 
-    def _page(self, call: Scan) -> Page | StoreUnavailable:
-        """One step of SCAN on one of the primaries, one after the other. The cursor: its name, a slash, SCAN's own."""
-        primaries = self._nodes.primaries()
-        name, _, cursor = call.cursor.rpartition("/")
-        name = name if name in primaries else next((other for other in primaries if other > name), "")
+    def _walked(self, call: Call[Any]) -> Any:
+        """The answer to one call of a batch in which somebody goes through everything."""
         try:
-            client = primaries[name]
-            ((following, keys),) = pipelined(
-                client, [("SCAN", cursor or 0, "MATCH", ALL_SESSIONS, "COUNT", call.limit)]
-            )
-            values = pipelined(client, [("GET", key) for key in keys])
+            if isinstance(call, Scan):
+                return self._page(call)
+            return self._audit_page(call) if isinstance(call, ScanAudit) else self._commit([call])[0]
         except (RedisError, KeyError, ValueError, TypeError):
             return StoreUnavailable()
+
+    def _page(self, call: Scan) -> Page:
+        """One step of the way through all sessions."""
+        client, keys, cursor, progress = self._scanned(ALL_SESSIONS, call.cursor, call.limit)
+        values = pipelined(client, [("GET", key) for key in keys])
         found = [session_in(key, value) for key, value in zip(keys, values, strict=True) if isinstance(value, bytes)]
-        sessions = tuple(session for session in found if session is not None)
+        return Page(tuple(session for session in found if session is not None), cursor, progress)
+
+    def _audit_page(self, call: ScanAudit) -> AuditPage:
+        """One step of the way through all audit trails."""
+        client, keys, cursor, _ = self._scanned(ALL_AUDIT_TRAILS, call.cursor, call.limit)
+        trails = pipelined(client, [("ZRANGE", key, 0, -1, "WITHSCORES") for key in keys])
+        return AuditPage(
+            tuple(
+                kept_in(line, until)
+                for trail in trails
+                if isinstance(trail, list)
+                for line, until in zip(trail[::2], trail[1::2], strict=True)
+            ),
+            cursor,
+        )
+
+    def _scanned(self, pattern: str, cursor: str, limit: int) -> tuple[Redis, list[bytes], str, float]:
+        """One step of SCAN on one of the primaries, one after the other. The cursor: its name, a slash, SCAN's own.
+
+        Answers that primary's client, the keys, the next cursor and the progress.
+        """
+        primaries = self._nodes.primaries()
+        name, _, at = cursor.rpartition("/")
+        name = name if name in primaries else next((other for other in primaries if other > name), "")
+        client = primaries[name]
+        ((following, keys),) = pipelined(client, [("SCAN", at or 0, "MATCH", pattern, "COUNT", limit)])
         before = list(primaries).index(name)
         if int(following) != 0:
-            return Page(sessions, f"{name}/{int(following)}", (before + _seen(int(following), name)) / len(primaries))
+            done = (before + _seen(int(following), name)) / len(primaries)
+            return client, keys, f"{name}/{int(following)}", done
         after = next((other for other in primaries if other > name), None)
-        return Page(sessions, "" if after is None else f"{after}/0", (before + 1) / len(primaries))
+        return client, keys, "" if after is None else f"{after}/0", (before + 1) / len(primaries)
 
     def _warn(self, text: str, problem: Exception) -> None:
         """Say what is wrong, but not with each of the calls that meet it. Never what the server said: it may quote."""

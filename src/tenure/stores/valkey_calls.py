@@ -23,6 +23,7 @@ from tenure.stores.protocol import (
     DeleteRecord,
     Get,
     GetRecord,
+    KeepAudit,
     ListAudit,
     ListRecords,
     ListSubject,
@@ -34,15 +35,25 @@ from tenure.stores.protocol import (
     RevokedSince,
     RevokeSubject,
     Scan,
+    ScanAudit,
     Session,
 )
 from tenure.stores.rows import latest_first, micros
 from tenure.stores.valkey_scripts import digest, source
-from tenure.stores.valkey_values import audit_entry_from, client_bytes, head_bytes, said_bytes, session_from, value_of
+from tenure.stores.valkey_values import (
+    audit_bytes,
+    audit_entry_from,
+    client_bytes,
+    head_bytes,
+    said_bytes,
+    session_from,
+    value_of,
+)
 from tenure.tokens import bucket_of
 
 CHANNEL = "tenure:revoked"
 ALL_SESSIONS = "tenure:{??}:session:*"
+ALL_AUDIT_TRAILS = "tenure:{??}:audit:*"
 _TAGS = tuple(f"{byte:02x}" for byte in range(256))
 
 
@@ -76,13 +87,13 @@ def request_of(call: Call[Any]) -> Request:
 
 def key_of(call: Call[Any]) -> str | None:
     """The key that decides which server answers a call; None for one that is asked of all."""
-    if isinstance(call, RevokedSince | Purge | Scan):
+    if isinstance(call, RevokedSince | Purge | Scan | ScanAudit):
         return None
     if isinstance(call, Create | Restore):
         return _session_key(call.session.id)
     if isinstance(call, Advance | Get | Revoke):
         return _session_key(call.session_id)
-    if isinstance(call, ListSubject | RevokeSubject | ListAudit):
+    if isinstance(call, ListSubject | RevokeSubject | ListAudit | KeepAudit):
         return _subject_key(call.subject)
     return _RECORDS
 
@@ -200,6 +211,12 @@ def _list_subject(call: ListSubject) -> Request:
     return Request([_script("list_subject", [_subject_key(call.subject)], *arguments)], answer)
 
 
+def _keep_audit(call: KeepAudit) -> Request:
+    key = _audit_key(bucket_of(call.subject).hex())
+    command = _script("keep_audit", [key], audit_bytes(call.subject, call.entry), micros(call.until))
+    return Request([command], _truth)
+
+
 def _revoked_since(call: RevokedSince) -> Request:
     """Everything is told up to the time of the server whose clock is the furthest behind; what is told beyond that,
     is told once more next time."""
@@ -277,6 +294,7 @@ _REQUEST: Mapping[type[Call[Any]], Callable[[Any], Request]] = {
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
     ListAudit: _list_audit,
+    KeepAudit: _keep_audit,
     RevokedSince: _revoked_since,
     Purge: _purge,
     Restore: _restore,

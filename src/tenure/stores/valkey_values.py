@@ -4,7 +4,7 @@ import json
 import struct
 
 from tenure.family import Head
-from tenure.stores.protocol import AuditEntry, Session
+from tenure.stores.protocol import AuditEntry, KeepAudit, Session
 from tenure.stores.rows import micros
 
 _HEAD = struct.Struct(">Q32s32sQ")
@@ -39,6 +39,19 @@ def value_of(session: Session) -> bytes:
 def said_bytes(reason: str | None, by: str | None) -> bytes:
     """Why a session was ended, and by whom: its second line."""
     return json.dumps([reason, by]).encode()
+
+
+def audit_bytes(subject: str, entry: AuditEntry) -> bytes:
+    """A line of an audit trail, as valkey_scripts/session.lua writes it."""
+    said = "" if entry.kind == "logged_in" else said_bytes(entry.reason, entry.by).decode()
+    moment = str(micros(entry.at))
+    line = [subject, moment, entry.session_id, entry.client_id, entry.device, entry.address, said]
+    return json.dumps(line, separators=(",", ":")).encode()
+
+
+def kept_in(text: bytes, until: bytes) -> KeepAudit:
+    """A line of an audit trail with its score, as another store is to keep it."""
+    return KeepAudit(_decode(text.decode())[0], float(until) / 1e6, audit_entry_from(text))
 
 
 def audit_entry_from(text: bytes) -> AuditEntry:

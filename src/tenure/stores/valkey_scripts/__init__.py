@@ -12,6 +12,7 @@ SCRIPTS = (
     "advance",
     "create",
     "forget_revocations",
+    "keep_audit",
     "list_audit",
     "list_subject",
     "replace_record",
