@@ -17,6 +17,12 @@ from tenure import AsyncTenure, Policy
 from tests.conftest import AUDIENCE, SECRET, Clock
 
 LOGIN_PAGE = "/enter?from=pages"
+MODULE = """<script type="module">
+import { createSession } from '/auth/tenure.js'
+const session = createSession()
+await session.restore()
+document.title = (await (await session.fetch('/auth/me')).json()).sub
+</script>"""
 
 
 def form(to: str) -> str:
@@ -24,7 +30,7 @@ def form(to: str) -> str:
 
 
 def page_of(subject: str, q: str) -> str:
-    return f'<p>{subject} {q}</p><form method="post" action="/page"><button>Change</button></form>'
+    return f'<p>{subject} {q}</p><form method="post" action="/page"><button>Change</button></form>{MODULE}'
 
 
 def changed_by(subject: str) -> str:

@@ -1,5 +1,6 @@
 """Pages that carry no JavaScript, in FastAPI, Flask and Django alike: one set of stories, told of each."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -207,6 +208,43 @@ def test_a_request_that_set_out_before_others_were_answered_is_no_theft(site: Br
         assert site.go("/page")[0] == 200
     clock.advance(601)
     assert site.go("/page")[0] == 200
+
+
+MODULE = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}
+
+
+def test_a_pages_module_and_other_tabs_do_not_take_each_other_for_thieves(site: Browser, clock: Clock) -> None:
+    """A tab was bounced, and its page's module asks for an access token; another tab's bounce is under way."""
+    enter(site)
+    clock.advance(601)
+    late = {name: kept for name, kept in site.cookies.items() if name != "tenure-bounced"}  # that one is over
+    assert site.go("/page")[0] == 200
+    status, _, text = site.request("/auth/refresh", "POST", **MODULE, **{"Idempotency-Key": "key-of-the-modules"})
+    assert status == 200
+    told = json.loads(text)
+    assert told["access_token"] == site.cookies["tenure-access"][0]
+    assert told["refresh_expires_in"] == 14 * 86400
+    site.cookies = late
+    assert site.go("/page")[0] == 200
+    clock.advance(31)  # the leeway is over: a refresh is one again
+    before = dict(site.cookies)
+    status, _, text = site.request("/auth/refresh", "POST", **MODULE, **{"Idempotency-Key": "next-key-of-the-modules"})
+    assert status == 200
+    assert site.cookies["tenure-refresh"] != before["tenure-refresh"]
+    assert site.cookies["tenure-access"][0] == json.loads(text)["access_token"]  # pages have it, too
+    clock.advance(601)
+    assert site.go("/page")[0] == 200
+
+
+def test_a_fresh_access_token_hides_no_theft(site: Browser, clock: Clock) -> None:
+    enter(site)
+    old = site.cookies["tenure-refresh"]
+    for _ in range(3):
+        clock.advance(601)
+        assert site.go("/page")[0] == 200
+    site.cookies["tenure-refresh"] = old
+    status, _, text = site.request("/auth/refresh", "POST", **MODULE)
+    assert (status, json.loads(text)["reason"]) == (400, "reuse_detected")
 
 
 def test_without_cookies_there_is_a_clear_page_and_no_loop(site: Browser, clock: Clock) -> None:

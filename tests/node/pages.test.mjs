@@ -1,4 +1,4 @@
-// Pages of a site at PORT in a real Chromium whose scripts are switched off.
+// Pages of a site at PORT in a real Chromium whose scripts are switched off, but for one test.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { launch } from './chromium.mjs'
@@ -98,6 +98,22 @@ test('twelve tabs at expiry are all served, and stay logged in', async () => {
   await later(601)
   await page.goto(`${SITE}/page`)
   assert.equal(await said(), 'ada ')
+})
+
+test('twelve tabs whose pages have a module are all served, and stay logged in', async () => {
+  await login()
+  const modern = await browser.newContext({ storageState: await context.storageState() })
+  const open = async () => {
+    await fetch(`${SITE}/later?seconds=601`)
+    await modern.clearCookies({ name: 'tenure-bounced' })
+    const tabs = await Promise.all(Array.from({ length: 12 }, () => modern.newPage()))
+    await Promise.all(tabs.map((tab) => tab.goto(`${SITE}/page`)))
+    await Promise.all(tabs.map((tab) => tab.waitForFunction(() => document.title === 'ada')))
+    await Promise.all(tabs.map((tab) => tab.close()))
+  }
+  await open()
+  await open()
+  await modern.close()
 })
 
 test('without its cookies the browser ends at the login page, and in no loop', async () => {

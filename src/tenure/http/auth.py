@@ -4,6 +4,7 @@ Two transports. *body*: both tokens in the answer, for native apps. *cookie*: th
 for pages. A refresh answers by the transport that it came by.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from tenure import flows
@@ -24,7 +25,7 @@ from tenure.http.messages import (
     query,
     text,
 )
-from tenure.http.service import Service, caller, pair_response
+from tenure.http.service import Service, caller, pair_response, renewed_just_now
 from tenure.issuer import TokenPair
 from tenure.stores.protocol import Get, ListSubject, Session
 
@@ -62,8 +63,40 @@ def refresh(service: Service, request: Request) -> Flow[Response]:
     token, by_cookie = _presented(service, request)
     if token is None:
         raise InvalidRequest("A refresh token is needed, in the body or in the cookie.")
+    if by_cookie:
+        renewed = yield from _renewed_by_another(service, request, token)
+        if renewed is not None:
+            return renewed
     pair = yield from throttled_refresh(service, request, token, FIRST_PARTY, None)
-    return pair_response(service, pair, cookie=by_cookie)
+    answer = pair_response(service, pair, cookie=by_cookie)
+    if by_cookie and service.cookies is not None and service.cookies.read_access(request) is not None:
+        # There are pages that live by this cookie. They need not refresh by themselves then.
+        access = service.cookies.set_access(pair.access_token, pair.refresh_expires_in)
+        return replace(answer, headers=[*answer.headers, access])
+    return answer
+
+
+def _renewed_by_another(service: Service, request: Request, token: str) -> Flow[Response | None]:
+    """The access token that a page has just got, for its module: unless the refresh token would be refused."""
+    claims = renewed_just_now(service, request)
+    if claims is None or service.cookies is None:
+        return None
+    try:
+        session = yield from flows.look_up(service.issuer, token, client_id=FIRST_PARTY)
+    except InvalidGrant:
+        return None  # a refresh says why
+    if session.id != claims.session_id:
+        return None
+    now = service.issuer.now()
+    content = {
+        "access_token": service.cookies.read_access(request),
+        "token_type": "Bearer",
+        "expires_in": int(claims.expires_at - now),
+        "refresh_expires_in": int(session.expires_at - now),
+        "session_id": session.id,
+        **({"scope": claims.scope} if claims.scope else {}),
+    }
+    return json_response(content)
 
 
 def throttled_refresh(

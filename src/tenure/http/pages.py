@@ -19,7 +19,7 @@ from tenure.errors import ExpiredAccessToken, InvalidAccessToken, InvalidGrant, 
 from tenure.flows import FIRST_PARTY
 from tenure.http.cookies import CookieTransport
 from tenure.http.messages import Request, Response, bearer, query
-from tenure.http.service import Answered, NoAccessToken, Service
+from tenure.http.service import Answered, NoAccessToken, Service, renewed_just_now
 from tenure.issuer import TokenPair
 
 CONTINUE = "/auth/continue"
@@ -62,9 +62,9 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
     cookies = _cookies(service)
     if not _is_navigation(request):
         raise InvalidRequest("This address is for navigations.")
-    lasts = _renewed_just_now(service, cookies, request)
-    if lasts:
-        return _redirect(target, [cookies.mark(lasts)])
+    claims = renewed_just_now(service, request)
+    if claims is not None:
+        return _redirect(target, [cookies.mark(int(claims.expires_at - service.issuer.now()))])
     token = cookies.refresh_token(request)
     if token is None:
         if "again" not in parameters:
@@ -76,22 +76,6 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
     except InvalidGrant:
         return _to_login(service, target)
     return page_answer(service, pair, target)
-
-
-def _renewed_just_now(service: Service, cookies: CookieTransport, request: Request) -> int:
-    """For how many seconds the access token is good still that another tab has just got, or 0 where none has.
-
-    A tab that was sent here before that has the newer cookies all the same. If it refreshed with those, a third tab's
-    request that is still under way with the older ones would look like a theft.
-    """
-    token, now = cookies.read_access(request), service.issuer.now()
-    if token is None:
-        return 0
-    try:
-        claims = service.issuer.checker.check(token)
-    except InvalidAccessToken:
-        return 0
-    return int(claims.expires_at - now) if now - claims.issued_at <= service.issuer.policy.leeway else 0
 
 
 def page_answer(service: Service, pair: TokenPair, to: str) -> Response:

@@ -143,6 +143,22 @@ def caller(service: Service, request: Request) -> Claims:
     return service.issuer.verified(token)
 
 
+def renewed_just_now(service: Service, request: Request) -> Claims | None:
+    """What the access token in a page's cookie says, if it was issued within the leeway: another tab has got it.
+
+    Who was sent to refresh before that has the newer cookies all the same. If they refreshed with those, a third tab's
+    request that is still under way with the older ones would look like a theft.
+    """
+    token = service.cookies.read_access(request) if service.cookies else None
+    if token is None:
+        return None
+    try:
+        claims = service.issuer.checker.check(token)
+    except InvalidAccessToken:
+        return None
+    return claims if service.issuer.now() - claims.issued_at <= service.issuer.policy.leeway else None
+
+
 def token_answer(pair: TokenPair) -> dict[str, Any]:
     """A pair of tokens as the body of an answer (RFC 6749 section 5.1)."""
     content = {

@@ -53,7 +53,8 @@ def build(settings: Settings) -> Starlette:
     cookies = settings.cookie_transport()
     demo = demo_channel(settings)
     hooks: list[Hook] = [] if demo is None else [demo.publish]
-    webhooks, otlp = _webhooks(settings), None if (kind := _otlp(settings)) is None else kind()
+    webhooks, kind = _webhooks(settings), _otlp(settings)
+    otlp = None if kind is None else kind()
     if webhooks is not None:
         hooks.append(webhooks.tell)
     observers: list[Observer] = [] if settings.metrics_port is None else [metrics.observe]
