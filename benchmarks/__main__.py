@@ -22,6 +22,9 @@ NAMES = [
 ]
 
 if __name__ == "__main__":
+    unknown = sorted(set(sys.argv[1:]) - set(NAMES))
+    if unknown:
+        sys.exit(f"There is no benchmark {', '.join(unknown)}: there are {', '.join(NAMES)}.")
     if len(sys.argv) == 2 and sys.argv[1] in NAMES:
         importlib.import_module(f"benchmarks.{sys.argv[1]}").main()
     else:
