@@ -1,8 +1,16 @@
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from examples import fastapi_notes, flask_notes
+# The examples open their databases where they are imported: not in the folder of whoever runs the tests.
+_FOLDER = tempfile.TemporaryDirectory(prefix="tenure-examples-")
+os.environ.setdefault("NOTES_STORE", f"sqlite:///{_FOLDER.name}/notes.db")
+os.environ.setdefault("NOTES_DATABASE", str(Path(_FOLDER.name) / "notes.sqlite3"))
+
+from examples import fastapi_notes, flask_notes  # noqa: E402 - after the settings that they read
 
 
 @pytest.fixture(autouse=True)
