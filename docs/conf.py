@@ -18,7 +18,7 @@ autodoc_typehints_format = "short"
 autoclass_content = "both"
 
 
-def as_lists(app, what, name, obj, options, lines):  # noqa: ARG001
+def as_lists(app, what, name, obj, options, lines):
     """Docstrings here are plain text; where several lines begin with the name of an argument, they are a list."""
     listed = sum(re.match(r"\w+: ", line) is not None for line in lines) >= 3
     text, inside = [], False

@@ -96,7 +96,7 @@ class StandardEndpoints:
         key = {} if credentials.attempt is None else {"idempotency-key": credentials.attempt}
         return Post(post.url, {**post.headers, **key}, post.body)
 
-    def login_request(self, username: str, password: str, device: str) -> Post:  # noqa: ARG002
+    def login_request(self, username: str, password: str, device: str) -> Post:  # noqa: ARG002 - none takes one
         """There is none: whoever got the first tokens hands them over with `adopt`."""
         raise ConfigurationError("A standard token endpoint has no login with a password: adopt() the first tokens.")
 

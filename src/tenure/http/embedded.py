@@ -48,7 +48,7 @@ def check_granted(claims: Claims, scopes: str = "", role: str | None = None, cla
 class _Nobody:
     """The authenticator of an application that has its own login."""
 
-    def authenticate(self, username: str, password: str) -> str | None:  # noqa: ARG002
+    def authenticate(self, username: str, password: str) -> str | None:  # noqa: ARG002 - knows nobody
         return None
 
 

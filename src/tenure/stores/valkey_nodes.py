@@ -86,15 +86,15 @@ class OneServer:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    def name_of(self, key: str) -> str:  # noqa: ARG002
+    def name_of(self, key: str) -> str:  # noqa: ARG002 - there is one server, whatever is asked
         """One name for all keys."""
         return ""
 
-    def client_for(self, key: str) -> Redis:  # noqa: ARG002
+    def client_for(self, key: str) -> Redis:  # noqa: ARG002 - there is one server, whatever is asked
         """The one client."""
         return self._client
 
-    def redirected(self, error: AskError) -> Redis | None:  # noqa: ARG002
+    def redirected(self, error: AskError) -> Redis | None:  # noqa: ARG002 - there is one server, whatever is asked
         """There is no other."""
         return None
 

@@ -13,7 +13,7 @@ from tenure.keys import DerivedKeys
 SUPPORTED = ("postgresql", "sqlite")
 
 
-def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     """What is wrong with settings.TENURE."""
     try:
         block = given()

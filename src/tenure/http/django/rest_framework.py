@@ -36,7 +36,7 @@ class TenureAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The account is gone, or not active.")
         return user, claims
 
-    def authenticate_header(self, request: Any) -> str:  # noqa: ARG002
+    def authenticate_header(self, request: Any) -> str:
         """What a refusal asks for (RFC 6750 section 3)."""
         return 'Bearer realm="tenure"'
 
@@ -46,7 +46,7 @@ class RecentLogin(BasePermission):
 
     message = "Log in again for this."
 
-    def has_permission(self, request: Any, view: Any) -> bool:  # noqa: ARG002
+    def has_permission(self, request: Any, view: Any) -> bool:
         """Whether the login was lately enough."""
         claims = request.auth
         lately = float(getattr(settings, "TENURE_RECENT_SECONDS", RECENT_SECONDS))

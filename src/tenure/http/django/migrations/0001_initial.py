@@ -36,14 +36,14 @@ END
 """
 
 
-def feed(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001
+def feed(apps: Any, schema_editor: Any) -> None:
     """Make the trigger that keeps the feed."""
     statements = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE}.get(schema_editor.connection.vendor)
     if statements is not None:
         schema_editor.execute(statements, params=None)
 
 
-def no_feed(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001
+def no_feed(apps: Any, schema_editor: Any) -> None:
     """Drop it; the tables follow."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("DROP FUNCTION tenure_django_feed() CASCADE", params=None)

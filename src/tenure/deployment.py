@@ -1,0 +1,114 @@
+"""What both fronts are made of: a store, an issuer, an event hook and observers, put together once.
+
+`sessions.py` adds what an application calls, with blocking calls and with `await`.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tenure import flows, upkeep
+from tenure.access import check_application_claims
+from tenure.effects import Flow
+from tenure.events import Event, Hook
+from tenure.issuer import ClaimsSource, Issuer, TokenPair
+from tenure.observing import Committed, ObservedStore, Observer, each
+from tenure.policy import Policy
+from tenure.stores import open_store
+from tenure.stores.group_commit import watch_batches
+from tenure.stores.protocol import Store
+
+_log = logging.getLogger("tenure")
+
+
+class Deployment:
+    """What both fronts are made of: a store, an issuer, an event hook.
+
+    store: a URL ("sqlite:///file.db", "postgresql://…", "valkey://…", "memory://") or a Store. secret: the root secret,
+    at least 32 random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens'
+    `iss` and `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login
+    and at each refresh and answers the application's claims, or None if the account is gone, which ends the session.
+    on_event: is called with each Event; observers: with whatever an instance observes of itself, for metrics and traces
+    (tenure.telemetry.Telemetry is one). poll: how often the store is asked for news of revocations and keys, in
+    seconds. migrate: whether PostgreSQL's tables are made or brought forward, where need be.
+    """
+
+    def __init__(
+        self,
+        store: str | Store,
+        *,
+        secret: str | bytes,
+        issuer: str,
+        audience: str,
+        policy: Policy | None = None,
+        fallbacks: Sequence[str | bytes] = (),
+        algorithm: str = "ES256",
+        claims: ClaimsSource | None = None,
+        on_event: Hook | None = None,
+        observers: Sequence[Observer] = (),
+        poll: float = 1.0,
+        migrate: bool = True,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.issuer = Issuer(
+            url=issuer,
+            audience=audience,
+            policy=policy or Policy(),
+            secret=secret,
+            fallbacks=fallbacks,
+            algorithm=algorithm,
+            claims=claims,
+            now=clock,
+            random=random,
+        )
+        self.store = open_store(store, migrate=migrate) if isinstance(store, str) else store
+        self._hook = on_event
+        self._closing: list[Callable[[], None]] = []
+        if observers:
+            self._observe(each(observers), on_event)
+        self._poll = poll
+        self._position = 0
+        self._begin()
+
+    def _observe(self, observe: Observer, on_event: Hook | None) -> None:
+        self.store = ObservedStore(self.store, observe)
+        self.issuer.observe = observe
+        self._closing.append(watch_batches(lambda size: observe(Committed(size))))
+
+        def hook(event: Event) -> None:
+            observe(event)
+            if on_event is not None:
+                on_event(event)
+
+        self._hook = hook
+
+    def _close_store(self) -> None:
+        for close in self._closing:
+            close()
+        self._closing.clear()
+        self.store.close()
+
+    def _begin(self) -> None:
+        """What a front does once it is made."""
+        raise NotImplementedError
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys that check access tokens, as a JWK set (RFC 7517)."""
+        return self.issuer.ring.jwks()
+
+    def _login(self, subject: str, claims: Mapping[str, Any] | None, **details: str) -> Flow[TokenPair]:
+        check_application_claims(claims or {})
+        return flows.login(self.issuer, subject, claims=claims or {}, **details)
+
+    def _upkeep(self) -> Flow[None]:
+        yield from upkeep.keep_ring(self.issuer)
+        self._position = yield from upkeep.follow_revocations(self.issuer, self._position)
+        yield from upkeep.repeat_revocations(self.issuer)
+
+    def _failed_upkeep(self, problem: Exception) -> None:
+        """The next round may go better. Meanwhile the store may have been replaced by a late copy of itself."""
+        self.issuer.doubts_store = True
+        _log.warning("upkeep will be tried again: %s", problem)
