@@ -255,7 +255,7 @@ def test_application_claims_cannot_shadow_the_tokens_own(auth: Tenure, name: str
         auth.login("user-42", claims={name: "x"})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), b"bytes"])
+@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), b"bytes", "\ud800"])
 def test_application_claims_are_json(auth: Tenure, value: object) -> None:
     with pytest.raises(ConfigurationError, match="plain JSON"):
         auth.login("user-42", claims={"x": value})
