@@ -25,7 +25,7 @@ from tenure.http.messages import (
     query,
     text,
 )
-from tenure.http.service import Service, caller, pair_response, renewed_just_now
+from tenure.http.service import Service, caller, pair_response, renewed_just_now, token_answer
 from tenure.issuer import TokenPair
 from tenure.stores.protocol import Get, ListSubject, Session
 
@@ -79,7 +79,8 @@ def refresh(service: Service, request: Request) -> Flow[Response]:
 def _renewed_by_another(service: Service, request: Request, token: str) -> Flow[Response | None]:
     """The access token that a page has just got, for its module: unless the refresh token would be refused."""
     claims = renewed_just_now(service, request)
-    if claims is None or service.cookies is None:
+    access_token = service.cookies.read_access(request) if service.cookies else None
+    if claims is None or access_token is None:
         return None
     try:
         session = yield from flows.look_up(service.issuer, token, client_id=FIRST_PARTY)
@@ -88,14 +89,10 @@ def _renewed_by_another(service: Service, request: Request, token: str) -> Flow[
     if session.id != claims.session_id:
         return None
     now = service.issuer.now()
-    content = {
-        "access_token": service.cookies.read_access(request),
-        "token_type": "Bearer",
-        "expires_in": int(claims.expires_at - now),
-        "refresh_expires_in": int(session.expires_at - now),
-        "session_id": session.id,
-        **({"scope": claims.scope} if claims.scope else {}),
-    }
+    lasts, session_lasts = int(claims.expires_at - now), int(session.expires_at - now)
+    pair = TokenPair(access_token, lasts, token, session_lasts, session.id, session.subject, claims.scope)
+    content = token_answer(pair)
+    del content["refresh_token"]  # stays in its cookie
     return json_response(content)
 
 
