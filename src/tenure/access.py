@@ -25,6 +25,11 @@ from tenure.keys import ALGORITHMS, SigningKey
 
 TYPE = "at+jwt"
 MAX_TOKEN_CHARS = 8192
+MAX_ISSUED_CHARS = 8000
+"""The longest token that is issued: with "Authorization: Bearer " before it, the 8 kB that proxies take of one header
+line hold it (nginx large_client_header_buffers, Apache LimitRequestFieldSize)."""
+
+_HEADER_AND_SIGNATURE_CHARS = 512  # of the largest algorithm, RS256, so that a change of algorithm fits as well
 
 RESERVED_CLAIMS = frozenset(
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "auth_time", "scope", "cnf"]
@@ -67,15 +72,33 @@ class Claims:
         return self.raw.get(name, default)
 
 
-def check_application_claims(claims: Mapping[str, Any]) -> None:
-    """Refuse application claims that would shadow the token's own, or that JSON can't say (ConfigurationError)."""
+def application_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the application's claims, as JSON keeps them, which nobody can change any more.
+
+    Raises ConfigurationError for claims that would shadow the token's own, or that JSON can't say.
+    """
+    if not isinstance(claims, Mapping):
+        raise ConfigurationError(f"Application claims are a mapping of names to values, not {type(claims).__name__}.")
     shadowed = sorted(RESERVED_CLAIMS.intersection(claims))
     if shadowed:
         raise ConfigurationError(f"Application claims can't set {', '.join(shadowed)}: they are the token's own.")
     try:
-        json.dumps(claims, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError) as problem:
+        text = json.dumps(dict(claims), allow_nan=False, ensure_ascii=False)
+        text.encode()
+        copied: dict[str, Any] = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as problem:
         raise ConfigurationError("Application claims must be plain JSON values.") from problem
+    return copied
+
+
+def check_fits(payload: Mapping[str, Any]) -> None:
+    """Refuse what would make a token longer than MAX_ISSUED_CHARS (ConfigurationError)."""
+    length = len(_encode(payload)) * 4 // 3 + _HEADER_AND_SIGNATURE_CHARS
+    if length > MAX_ISSUED_CHARS:
+        raise ConfigurationError(
+            f"With these claims an access token has {length} characters, but a header line holds no more than "
+            f"{MAX_ISSUED_CHARS}: put names into claims (of roles, of a tenant), not what they stand for."
+        )
 
 
 class Signer:

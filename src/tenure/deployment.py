@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tenure import flows, upkeep
-from tenure.access import check_application_claims
 from tenure.effects import Flow
 from tenure.events import Event, Hook
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
@@ -100,13 +99,13 @@ class Deployment:
         return self.issuer.ring.jwks()
 
     def _login(self, subject: str, claims: Mapping[str, Any] | None, **details: str) -> Flow[TokenPair]:
-        check_application_claims(claims or {})
-        return flows.login(self.issuer, subject, claims=claims or {}, **details)
+        return flows.login(self.issuer, subject, claims={} if claims is None else claims, **details)
 
     def _upkeep(self) -> Flow[None]:
         yield from upkeep.keep_ring(self.issuer)
         self._position = yield from upkeep.follow_revocations(self.issuer, self._position)
         yield from upkeep.repeat_revocations(self.issuer)
+        yield from upkeep.end_unanswered(self.issuer)
 
     def _failed_upkeep(self, problem: Exception) -> None:
         """The next round may go better. Meanwhile the store may have been replaced by a late copy of itself."""

@@ -6,6 +6,7 @@ import time
 from typing import Any, TypeVar
 
 from tenure.effects import Ask, Effect, Flow, Pause
+from tenure.errors import ConfigurationError
 from tenure.events import Event, Hook, tell
 from tenure.stores.protocol import Store
 
@@ -33,7 +34,7 @@ def _performed(effect: Effect, store: Store, hook: Hook | None) -> Any:
         tell(effect, hook)
         return None
     if isinstance(effect, Ask):
-        return effect.function(*effect.arguments)
+        return _answered(effect)
     if isinstance(effect, Pause):
         time.sleep(effect.seconds)
         return None
@@ -64,8 +65,19 @@ async def adrive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
         return result
 
 
+def _answered(question: Ask) -> Any:
+    answer = question.function(*question.arguments)
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        name = getattr(question.function, "__qualname__", type(question.function).__name__)
+        raise ConfigurationError(f"{name} is asynchronous, but is asked by blocking code. Make it a plain function.")
+    return answer
+
+
 async def _asked(question: Ask) -> Any:
     if question.slow and not inspect.iscoroutinefunction(question.function):
-        return await asyncio.to_thread(question.function, *question.arguments)
-    answer = question.function(*question.arguments)
+        answer = await asyncio.to_thread(question.function, *question.arguments)
+    else:
+        answer = question.function(*question.arguments)
     return await answer if inspect.isawaitable(answer) else answer

@@ -1,22 +1,29 @@
 """What a flow may ask of the outside, as values; the drivers are all that carries them out."""
 
+import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from tenure.errors import ApplicationFailed, TenureError
 from tenure.events import Event
 from tenure.stores.protocol import Call
 
 T = TypeVar("T")
 
+_log = logging.getLogger("tenure")
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to the application: a function and its arguments. `slow` ones must not hold up an event loop."""
+    """A question to the application: a function and its arguments.
+
+    A plain function that is `slow` runs in a worker thread where it would hold up an event loop.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    slow: bool = False
+    slow: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +40,18 @@ Flow = Generator[Effect, Any, T]
 def call(question: Call[T]) -> Flow[T]:
     """Yield a store call; what comes back has the call's own type."""
     return cast(T, (yield question))
+
+
+def ask(what: str, function: Callable[..., Any], *arguments: Any, slow: bool = True) -> Flow[Any]:
+    """Ask the application. `what` names its part ("claims", "authenticator") in the log.
+
+    An exception of the application's own is logged with its traceback and raised as ApplicationFailed. Errors of
+    tenure pass: an authenticator may raise LoginRefused, or meet a store that is unavailable.
+    """
+    try:
+        return (yield Ask(function, arguments, slow))
+    except TenureError:
+        raise
+    except Exception as problem:
+        _log.exception("the application's %s failed", what)
+        raise ApplicationFailed from problem

@@ -115,8 +115,18 @@ class InsufficientScope(TenureError):
     code = "insufficient_scope"
 
 
+class ApplicationFailed(TenureError):
+    """Code of the application raised (claims, authenticator, throttle); its exception is the `__cause__`.
+
+    It was asked before anything was written, so nothing has changed: the same request may be sent again.
+    """
+
+    code = "temporarily_unavailable"
+    message = "The application could not be asked. Nothing has changed; try again shortly."
+
+
 class StoreUnavailable(TenureError):
-    """The store can't answer right now. Nothing is known to have changed; trying again is right."""
+    """The store did not answer. Whether it made the change is not known; sending the same request again is right."""
 
     code = "temporarily_unavailable"
     message = "The session store can't be reached right now. Try again shortly."

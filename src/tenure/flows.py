@@ -4,15 +4,21 @@ A flow *yields* what it needs from the outside (a store call, a question to the 
 (an event), is sent the answer, and returns its result. `sessions.py` drives flows with a blocking or an asyncio store;
 tests drive them with none.
 
-A refresh first makes the optimistic move, one compare-and-set in the store. Only where that matches nothing does it
-read the session and ask `judge`.
+A refresh first makes the optimistic move, one compare-and-set in the store. Only where that matches nothing, or where
+the application has to be asked first, does it read the session and ask `judge`.
+
+Whatever can fail comes before the write: questions to the application, the signing key, random numbers. After it only
+arithmetic stands between the write and the answer, so that nobody's token is used up for nothing.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from tenure.effects import Ask, Flow, call
+from tenure.access import application_claims
+from tenure.effects import Flow, ask, call
 from tenure.errors import (
+    ConfigurationError,
     ForgedToken,
     InvalidGrant,
     InvalidScope,
@@ -46,6 +52,8 @@ REVOCATION_LOST = "revocation_lost"
 
 _RACES_BEFORE_GIVING_UP = 8
 
+_log = logging.getLogger("tenure")
+
 
 def login(
     issuer: Issuer,
@@ -59,40 +67,46 @@ def login(
 ) -> Flow[TokenPair]:
     """A new session for a person who was authenticated before, from `address`, where that is known.
 
-    Raises LoginRefused at the limit of sessions.
+    Raises LoginRefused at the limit of sessions, and ConfigurationError for claims that no token can carry.
     """
     check_subject(subject)
     check_scope(scope)
     now = issuer.now()
     session_id = session_id_for(subject, issuer.random)
     root = issuer.random(NONCE_BYTES)
+    draft = issuer.draft(now)
     session = Session(
         id=session_id.hex(),
         subject=subject,
         client_id=client_id,
         scope=scope,
-        claims=claims,
+        claims=application_claims(claims),
         device=shortened(device),
         created_at=now,
         expires_at=now + issuer.policy.idle_ttl,
         ends_at=now + issuer.policy.absolute_ttl,
         head=Head(0, nonce_hash(session_id, root), None, now),
     )
+    issuer.check_fits(session, session.claims)
     current = yield from _current_claims(issuer, session)
     if current is None:
         raise LoginRefused("The account does not exist any more.")
     policy = issuer.policy
-    ended = yield from call(
-        Create(session, policy.max_sessions, policy.at_limit == "end_oldest", issuer.audit(now, address))
-    )
+    try:
+        ended = yield from call(
+            Create(session, policy.max_sessions, policy.at_limit == "end_oldest", issuer.audit(now, address))
+        )
+    except StoreUnavailable:
+        issuer.unanswered.add(session.id)  # it may exist, but nobody will ever hold its token: upkeep ends it
+        raise
     if ended is None:
         raise LoginRefused(f"The account has {policy.max_sessions} sessions already. End one of them first.")
     for other in ended:
         issuer.heard_revoked(other, now)
         yield Event("revoked", now, other, subject, reason="session_limit", by="policy", address=address or None)
     yield _event("logged_in", now, session, address=address or None)
-    token = first_token(session_id, root, issuer.random(NONCE_BYTES))
-    return issuer.pair(session, current, seal(token, issuer.keys.tag), now)
+    token = first_token(session_id, root, draft.nonce)
+    return issuer.pair(draft, session, current, seal(token, issuer.keys.tag), now)
 
 
 def refresh(
@@ -109,32 +123,25 @@ def refresh(
     attempt: the attempt key, the same for each try of this one refresh. client_id: who presents the token. scope:
     fewer of the granted scopes, for this access token only (RFC 6749 section 6). address: where it is presented from.
 
-    Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason.
+    Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason; ApplicationFailed, with nothing
+    changed, where the application could not be asked.
     """
     attempt_hash = hash_of_attempt(attempt)
     now = issuer.now()
-    token = yield from _genuine(issuer, text, now)
+    token = yield from genuine(issuer, text)
     if token.generation >= LAST_GENERATION:
         raise SessionEnded("expired")
+    draft = issuer.draft(now)
     session = None
-    if scope is None:
+    if scope is None and issuer.claims is None and not issuer.checker.is_revoked(token.session_id.hex()):
         session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
     if session is None:
-        verdict, session = yield from _judged(issuer, token, attempt_hash, client_id, scope, now, address)
+        verdict, session, claims = yield from _judged(issuer, token, attempt_hash, client_id, scope, now, address)
     else:
-        verdict = Verdict.ROTATE
-    if issuer.checker.is_revoked(session.id):
-        # Alive in the store, but this instance has heard of its end: a failover has lost that write.
-        issuer.doubts_store = True
-        yield from end_session(issuer, session.id, reason=REVOCATION_LOST, by="policy")
-        raise SessionEnded("revoked")
-    current = yield from _current_claims(issuer, session)
-    if current is None:
-        yield from end_session(issuer, session.id, reason="account_gone", by="application", address=address)
-        raise SessionEnded("revoked")
+        verdict, claims = Verdict.ROTATE, session.claims
     yield _event(_ANSWERED[verdict], now, session, generation=token.generation)
-    child = token.child(issuer.random(NONCE_BYTES))
-    return issuer.pair(session, current, seal(child, issuer.keys.tag), now, scope)
+    child = token.child(draft.nonce)
+    return issuer.pair(draft, session, claims, seal(child, issuer.keys.tag), now, scope)
 
 
 _ANSWERED: dict[Verdict, Kind] = {
@@ -152,8 +159,11 @@ def _judged(
     scope: str | None,
     now: float,
     address: str,
-) -> Flow[tuple[Verdict, Session]]:
-    """Read the session and judge the token, again for as long as others move the head in between."""
+) -> Flow[tuple[Verdict, Session, Mapping[str, Any]]]:
+    """Read the session, judge the token and ask for its claims, again for as long as others move the head in between.
+
+    Answers the verdict, the session as it is then, and the claims.
+    """
     for _ in range(_RACES_BEFORE_GIVING_UP):
         session = yield from _presentable(token, client_id, now)
         if scope is not None and not set(scope.split()) <= set(session.scope.split()):
@@ -166,19 +176,28 @@ def _judged(
             issuer.policy.leeway,
             believe_tag=issuer.policy.rollback == "tag",
         )
-        if verdict is Verdict.RETRY:
-            return verdict, session
         if verdict is Verdict.REUSE:
             yield _event("reuse_detected", now, session, generation=token.generation, address=address or None)
             yield from end_session(issuer, session.id, reason="reuse_detected", by="policy", address=address)
             raise SessionEnded("reuse_detected")
         if verdict is Verdict.REFUSE:
             raise SessionEnded("unknown")
+        if issuer.checker.is_revoked(session.id):
+            # Alive in the store, but this instance has heard of its end: a failover has lost that write.
+            issuer.doubts_store = True
+            yield from end_session(issuer, session.id, reason=REVOCATION_LOST, by="policy")
+            raise SessionEnded("revoked")
+        claims = yield from _current_claims(issuer, session)
+        if claims is None:
+            yield from end_session(issuer, session.id, reason="account_gone", by="application", address=address)
+            raise SessionEnded("revoked")
+        if verdict is Verdict.RETRY:
+            return verdict, session, claims
         if verdict is Verdict.ROLLBACK:
             issuer.doubts_store = True
         moved = yield from call(_move(issuer, token, attempt_hash, client_id, now, session.head))
         if moved is not None:
-            return verdict, moved
+            return verdict, moved, claims
     raise StoreUnavailable("Too many refreshes of this session at once. Try again shortly.")
 
 
@@ -248,7 +267,7 @@ def end_by_token(
     client_id: the client it must have been issued to, or None for any. Answers whether this call ended it; raises
     ForgedToken and WrongClient.
     """
-    token = yield from _genuine(issuer, text, issuer.now())
+    token = yield from genuine(issuer, text)
     session_id = token.session_id.hex()
     if client_id is not None:
         session = yield from call(Get(session_id))
@@ -263,7 +282,7 @@ def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[
     Raises InvalidGrant where it would be refused.
     """
     now = issuer.now()
-    token = yield from _genuine(issuer, text, now)
+    token = yield from genuine(issuer, text)
     session = yield from call(Get(token.session_id.hex()))
     if session is None or not session.is_live(now) or client_id not in (None, session.client_id):
         raise InvalidGrant("The refresh token is not active.")
@@ -277,20 +296,32 @@ def is_session_id(text: str) -> bool:
     return len(text) == 2 * SESSION_ID_BYTES and all(digit in "0123456789abcdef" for digit in text)
 
 
-def _genuine(issuer: Issuer, text: str, now: float) -> Flow[RefreshToken]:
+def genuine(issuer: Issuer, text: str) -> Flow[RefreshToken]:
+    """The refresh token that `text` spells. Raises ForgedToken, by arithmetic alone."""
     try:
         return unseal(text, issuer.tag_keys)
     except ForgedToken:
-        yield Event("forged_token_refused", now)
+        yield Event("forged_token_refused", issuer.now())
         raise
 
 
 def _current_claims(issuer: Issuer, session: Session) -> Flow[Mapping[str, Any] | None]:
-    """The session's claims, with what the application says of it now; None where it says the account is gone."""
+    """The session's claims, with what the application says of it now; None where it says the account is gone.
+
+    Raises ConfigurationError for claims that no token can carry: before the write, so that the session lives on.
+    """
     if issuer.claims is None:
         return session.claims
-    asked = yield Ask(issuer.claims, (session,))
-    return None if asked is None else {**session.claims, **asked}
+    answered = yield from ask("claims", issuer.claims, session)
+    if answered is None:
+        return None
+    try:
+        claims = {**session.claims, **application_claims(answered)}
+        issuer.check_fits(session, claims)
+    except ConfigurationError:
+        _log.exception("the application's claims can't be put into a token")
+        raise
+    return claims
 
 
 def _event(kind: Kind, now: float, session: Session, **details: Any) -> Event:

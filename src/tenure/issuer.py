@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenure.access import Checker, Claims, Signer, VerifyingKey, check_application_claims
-from tenure.errors import ConfigurationError, InvalidAccessToken, TenureError
+from tenure.access import Checker, Claims, Signer, VerifyingKey, check_fits
+from tenure.errors import ConfigurationError, InvalidAccessToken, StoreUnavailable, TenureError
 from tenure.inputs import shortened
 from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
 from tenure.observing import HeardRevoked, Observer, Refused
 from tenure.policy import Policy
 from tenure.stores.protocol import Audit, Session
+from tenure.tokens import NONCE_BYTES
 
 ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
 
@@ -32,6 +33,15 @@ class TokenPair:
     session_id: str
     subject: str
     scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an answer takes that could fail: made before the write, so that only arithmetic is left after it."""
+
+    signer: Signer = field(repr=False)
+    nonce: bytes = field(repr=False)
+    token_id: str
 
 
 class Issuer:
@@ -73,6 +83,7 @@ class Issuer:
         self.ring = KeyRing()
         self.ring_records: tuple[tuple[str, str], ...] = ()
         self.doubts_store = False
+        self.unanswered: set[str] = set()
         self.heard = 0
         self.observe: Observer | None = None
         self._signer: Signer | None = None
@@ -111,35 +122,37 @@ class Issuer:
             self.observe(HeardRevoked(max(0.0, self.now() - revoked_at)))
         self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
 
+    def draft(self, now: float) -> Draft:
+        """Everything for an answer at `now` that could fail. Raises StoreUnavailable where no signing key is loaded."""
+        if not self.ring.keys:
+            raise StoreUnavailable("The signing keys are not loaded yet. Try again shortly.")
+        key = self.ring.signer(now)
+        if self._signer is None or self._signer.key is not key:
+            self._signer = Signer(key)
+        return Draft(self._signer, self.random(NONCE_BYTES), self.random(16).hex())
+
+    def check_fits(self, session: Session, claims: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError for claims with which the access token would be too long to be sent."""
+        check_fits(self._payload(session, claims, session.scope, self.now(), "0" * 32))
+
     def pair(
-        self, session: Session, claims: Mapping[str, Any], refresh_token: str, now: float, scope: str | None = None
+        self,
+        draft: Draft,
+        session: Session,
+        claims: Mapping[str, Any],
+        refresh_token: str,
+        now: float,
+        scope: str | None = None,
     ) -> TokenPair:
         """A signed access token for `session` (RFC 9068 section 2.2), together with `refresh_token`.
 
         The access token never outlives the session's absolute lifetime. `scope` narrows the granted one.
         """
-        if claims:
-            check_application_claims(claims)
-        issued_at = int(now)
-        expires_at = min(issued_at + int(self.policy.access_ttl), int(session.ends_at))
         granted = session.scope if scope is None else scope
-        payload = {
-            **claims,
-            "iss": self.url,
-            "sub": session.subject,
-            "aud": self.audience,
-            "exp": expires_at,
-            "iat": issued_at,
-            "jti": self.random(16).hex(),
-            "client_id": session.client_id,
-            "sid": session.id,
-            "auth_time": int(session.created_at),
-        }
-        if granted:
-            payload["scope"] = granted
+        payload = self._payload(session, claims, granted, now, draft.token_id)
         return TokenPair(
-            access_token=self._sign(payload, now),
-            expires_in=max(0, expires_at - issued_at),
+            access_token=draft.signer.sign(payload),
+            expires_in=max(0, payload["exp"] - payload["iat"]),
             refresh_token=refresh_token,
             refresh_expires_in=max(0, int(session.expires_at - now)),
             session_id=session.id,
@@ -147,8 +160,22 @@ class Issuer:
             scope=granted,
         )
 
-    def _sign(self, payload: Mapping[str, Any], now: float) -> str:
-        key = self.ring.signer(now)
-        if self._signer is None or self._signer.key is not key:
-            self._signer = Signer(key)
-        return self._signer.sign(payload)
+    def _payload(
+        self, session: Session, claims: Mapping[str, Any], granted: str, now: float, token_id: str
+    ) -> dict[str, Any]:
+        issued_at = int(now)
+        payload = {
+            **claims,
+            "iss": self.url,
+            "sub": session.subject,
+            "aud": self.audience,
+            "exp": min(issued_at + int(self.policy.access_ttl), int(session.ends_at)),
+            "iat": issued_at,
+            "jti": token_id,
+            "client_id": session.client_id,
+            "sid": session.id,
+            "auth_time": int(session.created_at),
+        }
+        if granted:
+            payload["scope"] = granted
+        return payload

@@ -33,6 +33,13 @@ def repeat_revocations(issuer: Issuer) -> Flow[None]:
         issuer.doubts_store = False
 
 
+def end_unanswered(issuer: Issuer) -> Flow[None]:
+    """End the sessions of logins whose answer never came, because the store did not say whether it has made them."""
+    for session_id in list(issuer.unanswered):
+        yield from end_session(issuer, session_id, reason="login_unanswered", by="policy")
+        issuer.unanswered.discard(session_id)
+
+
 def load_ring(issuer: Issuer) -> Flow[Records]:
     """Use the signing keys that are in the store. Answers their records."""
     records = yield from call(ListRecords(_KIND))

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tenure import flows
-from tenure.access import check_application_claims
+from tenure.access import application_claims
 from tenure.effects import Flow, call
 from tenure.errors import ConfigurationError, InvalidRequest
 from tenure.flows import FIRST_PARTY
@@ -83,7 +83,6 @@ def _claims(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise InvalidRequest("claims is a JSON object.")
     try:
-        check_application_claims(claims)
+        return application_claims(claims)
     except ConfigurationError as problem:
         raise InvalidRequest(str(problem)) from None
-    return claims

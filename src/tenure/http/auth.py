@@ -9,7 +9,7 @@ from typing import Any
 
 from tenure import flows
 from tenure.access import Claims
-from tenure.effects import Ask, Flow, call
+from tenure.effects import Flow, ask, call
 from tenure.errors import InsufficientScope, InvalidGrant, InvalidRequest, RevokedAccessToken
 from tenure.flows import FIRST_PARTY
 from tenure.http.messages import (
@@ -42,7 +42,7 @@ def login(service: Service, request: Request) -> Flow[Response]:
     wait = service.throttle.sign_in(username, request.address)
     if wait is not None:
         raise TooManyRequests(wait)
-    subject = yield Ask(service.authenticator.authenticate, (username, password), slow=True)
+    subject = yield from ask("authenticator", service.authenticator.authenticate, username, password)
     if subject is None:
         raise InvalidGrant("The user name or the password is wrong.")
     service.throttle.signed_in(username)

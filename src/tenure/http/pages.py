@@ -51,8 +51,7 @@ def page_session(service: Service, request: Request) -> Claims:
         raise problem
     if cookies.was_bounced(request) and isinstance(problem, NoAccessToken | ExpiredAccessToken):
         raise Answered(_page(400, "Your browser does not keep this site's cookies", _BLOCKED, [cookies.unmark()]))
-    target = request.path + (f"?{request.query}" if request.query else "")
-    raise Answered(_redirect(f"{CONTINUE}?{urlencode({'to': target})}"))
+    raise Answered(_redirect(f"{CONTINUE}?{urlencode({'to': _target_of(request)})}"))
 
 
 def continue_(service: Service, request: Request) -> Flow[Response]:
@@ -88,6 +87,17 @@ def page_answer(service: Service, pair: TokenPair, to: str) -> Response:
         cookies.mark(pair.expires_in),
     ]
     return _redirect(own_path(to), headers)
+
+
+def _target_of(request: Request) -> str:
+    """Where a bounced navigation goes back to: its own address, or as much of it as /auth/continue takes."""
+    path = quote(request.path)
+    for target in (f"{path}?{request.query}" if request.query else path, path):
+        try:
+            return own_path(target)
+        except InvalidRequest:
+            continue
+    return "/"
 
 
 def own_path(target: str) -> str:

@@ -3,6 +3,7 @@
 A `Service` is a value of parts; nothing in it is found out per request.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 from tenure.access import Claims
 from tenure.effects import Flow
 from tenure.errors import (
+    ApplicationFailed,
+    ConfigurationError,
     InsufficientScope,
     InvalidAccessToken,
     InvalidClient,
@@ -20,6 +23,8 @@ from tenure.http.clients import KnownClients
 from tenure.http.cookies import CookieTransport, ForeignOrigin
 from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
 from tenure.issuer import Issuer, TokenPair
+
+_log = logging.getLogger("tenure")
 
 
 class Authenticator(Protocol):
@@ -72,6 +77,8 @@ _STATUS: list[tuple[type[TenureError], int]] = [
     (InvalidAccessToken, 401),
     (InsufficientScope, 403),
     (StoreUnavailable, 503),
+    (ApplicationFailed, 503),
+    (ConfigurationError, 503),
 ]
 
 
@@ -91,6 +98,8 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
     except TenureError as problem:
         if not isinstance(problem, Answered | InvalidAccessToken):  # of access tokens `caller` has told
             service.issuer.refused(problem)
+        if isinstance(problem, ConfigurationError):
+            _log.error("%s %s can't be answered: %s", request.method, request.path, problem)
         return error_response(problem)
 
 
@@ -104,7 +113,7 @@ def error_response(problem: TenureError) -> Response:
     headers: list[tuple[str, str]] = []
     if isinstance(problem, RequestError):
         status, headers = problem.status, list(problem.headers)
-    elif isinstance(problem, StoreUnavailable):
+    elif isinstance(problem, StoreUnavailable | ApplicationFailed | ConfigurationError):
         headers.append(("retry-after", "1"))
     elif isinstance(problem, InvalidClient):
         headers.append(("www-authenticate", 'Basic realm="tenure", Bearer realm="tenure"'))
@@ -114,6 +123,9 @@ def error_response(problem: TenureError) -> Response:
         said = f'Bearer realm="tenure", error="{problem.code}", error_description="{problem}"'
         headers.append(("www-authenticate", said))
     content = {"error": problem.code, "error_description": str(problem)}
+    if isinstance(problem, ConfigurationError):
+        # The operator's to mend, and logged for them: the caller learns no more than that trying again may help.
+        content = {"error": ApplicationFailed.code, "error_description": ApplicationFailed.message}
     if problem.reason is not None:
         content["reason"] = problem.reason
     return json_response(content, status, headers)
