@@ -25,7 +25,7 @@ sessions = Sessions(auth)
 async def login(request: Request) -> Response:
     """An application's own way in: a code by mail, a passkey, whatever has authenticated the person."""
     pair = await auth.login((await request.json())["name"], scope="notes", device=request.headers["user-agent"])
-    return sessions.answer(pair)
+    return sessions.answer(pair, request)
 
 
 @requires("notes", status_code=401)

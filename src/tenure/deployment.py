@@ -11,7 +11,9 @@ from typing import Any
 
 from tenure import flows, upkeep
 from tenure.effects import Flow
+from tenure.errors import StoreUnavailable
 from tenure.events import Event, Hook
+from tenure.forking import survive_forks
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
 from tenure.observing import Committed, ObservedStore, Observer, each
 from tenure.policy import Policy
@@ -65,17 +67,20 @@ class Deployment:
         )
         self.store = open_store(store, migrate=migrate) if isinstance(store, str) else store
         self._hook = on_event
-        self._closing: list[Callable[[], None]] = []
-        if observers:
-            self._observe(each(observers), on_event)
+        self._observer = each(observers) if observers else None
+        self._unwatch_batches: Callable[[], None] = lambda: None
+        if self._observer is not None:
+            self._observe(self._observer, on_event)
         self._poll = poll
         self._position = 0
+        self._closed = False
+        survive_forks(self)
+        self._open_store()
         self._begin()
 
     def _observe(self, observe: Observer, on_event: Hook | None) -> None:
         self.store = ObservedStore(self.store, observe)
         self.issuer.observe = observe
-        self._closing.append(watch_batches(lambda size: observe(Committed(size))))
 
         def hook(event: Event) -> None:
             observe(event)
@@ -84,11 +89,36 @@ class Deployment:
 
         self._hook = hook
 
+    def _open_store(self) -> None:
+        self.store.open()
+        if self._observer is not None:
+            observe = self._observer
+            self._unwatch_batches = watch_batches(lambda size: observe(Committed(size)))
+        self._closed = False
+
     def _close_store(self) -> None:
-        for close in self._closing:
-            close()
-        self._closing.clear()
+        self._closed = True
+        self._unwatch_batches()
         self.store.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            name = type(self).__name__
+            raise StoreUnavailable(f"This {name} was closed. Enter it again (with or async with), or make another.")
+
+    def before_fork(self) -> None:
+        """Nothing: what is shared is the store's."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing has changed here."""
+
+    def after_fork_in_child(self) -> None:
+        """Nobody follows the store here yet: the first use begins to."""
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """What a front forgets in a child process."""
+        raise NotImplementedError
 
     def _begin(self) -> None:
         """What a front does once it is made."""
@@ -102,6 +132,8 @@ class Deployment:
         return flows.login(self.issuer, subject, claims={} if claims is None else claims, **details)
 
     def _upkeep(self) -> Flow[None]:
+        if not self.issuer.ring.keys:
+            yield from upkeep.load_companions(self.issuer)
         yield from upkeep.keep_ring(self.issuer)
         self._position = yield from upkeep.follow_revocations(self.issuer, self._position)
         yield from upkeep.repeat_revocations(self.issuer)

@@ -1,6 +1,7 @@
 """What a flow may ask of the outside, as values; the drivers are all that carries them out."""
 
 import logging
+import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -45,13 +46,18 @@ def call(question: Call[T]) -> Flow[T]:
 def ask(what: str, function: Callable[..., Any], *arguments: Any, slow: bool = True) -> Flow[Any]:
     """Ask the application. `what` names its part ("claims", "authenticator") in the log.
 
-    An exception of the application's own is logged with its traceback and raised as ApplicationFailed. Errors of
-    tenure pass: an authenticator may raise LoginRefused, or meet a store that is unavailable.
+    An exception of the application's own is logged with its traceback, without the texts that it was asked with (a
+    password), and raised as ApplicationFailed. Errors of tenure pass: an authenticator may raise LoginRefused, or meet
+    a store that is unavailable.
     """
     try:
         return (yield Ask(function, arguments, slow))
     except TenureError:
         raise
     except Exception as problem:
-        _log.exception("the application's %s failed", what)
+        told = "".join(traceback.format_exception(problem))
+        for argument in arguments:
+            if isinstance(argument, str) and argument:
+                told = told.replace(argument, "…")
+        _log.error("the application's %s failed\n%s", what, told)  # noqa: TRY400 - the exception may hold a password
         raise ApplicationFailed from problem

@@ -126,10 +126,17 @@ class ApplicationFailed(TenureError):
 
 
 class StoreUnavailable(TenureError):
-    """The store did not answer. Whether it made the change is not known; sending the same request again is right."""
+    """The store did not answer. Whether it made the change is not known; sending the same request again is right.
+
+    `detail` is the server's own reason, for operators: it is in no answer to a caller.
+    """
 
     code = "temporarily_unavailable"
     message = "The session store can't be reached right now. Try again shortly."
+
+    def __init__(self, message: str | None = None, *, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class SchemaTooNew(ConfigurationError):

@@ -126,9 +126,22 @@ def refresh(
     Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason; ApplicationFailed, with nothing
     changed, where the application could not be asked.
     """
+    token = yield from genuine(issuer, text)
+    return (yield from exchange(issuer, token, attempt=attempt, client_id=client_id, scope=scope, address=address))
+
+
+def exchange(
+    issuer: Issuer,
+    token: RefreshToken,
+    *,
+    attempt: str | None = None,
+    client_id: str = FIRST_PARTY,
+    scope: str | None = None,
+    address: str = "",
+) -> Flow[TokenPair]:
+    """As `refresh`, for a token that was found to be genuine."""
     attempt_hash = hash_of_attempt(attempt)
     now = issuer.now()
-    token = yield from genuine(issuer, text)
     if token.generation >= LAST_GENERATION:
         raise SessionEnded("expired")
     draft = issuer.draft(now)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 
 from tenure.errors import InvalidRequest
 
@@ -36,6 +37,11 @@ def hash_of_attempt(attempt: str | None) -> bytes | None:
             f"{ATTEMPT_KEY_CHARS[-1]} characters."
         )
     return hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).digest()
+
+
+def spelling_of(account: str) -> str:
+    """One spelling for names that an authenticator may take for one, so that no other spelling brings more guesses."""
+    return unicodedata.normalize("NFKC", account).casefold().strip()
 
 
 def shortened(device: str) -> str:

@@ -78,12 +78,14 @@ class Issuer:
         self.keys = DerivedKeys.of(secret)
         older = [DerivedKeys.of(fallback) for fallback in fallbacks]
         self.tag_keys = (self.keys.tag, *(keys.tag for keys in older))
+        self.device_keys = (self.keys.device, *(keys.device for keys in older))
         self.wrapping_keys = (self.keys.wrap, *(keys.wrap for keys in older))
         self.checker = Checker(url, audience, now, policy.clock_skew)
         self.ring = KeyRing()
         self.ring_records: tuple[tuple[str, str], ...] = ()
         self.doubts_store = False
         self.unanswered: set[str] = set()
+        self.companions_since = 0.0
         self.heard = 0
         self.observe: Observer | None = None
         self._signer: Signer | None = None

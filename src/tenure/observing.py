@@ -109,3 +109,7 @@ class ObservedStore:
     def close(self) -> None:
         """As the store does."""
         self._store.close()
+
+    def open(self) -> None:
+        """As the store does."""
+        self._store.open()

@@ -14,9 +14,9 @@ from tenure import flows
 from tenure.access import Claims
 from tenure.deployment import Deployment
 from tenure.drivers import adrive, drive
-from tenure.effects import Flow
+from tenure.effects import Flow, call
 from tenure.flows import FIRST_PARTY
-from tenure.issuer import TokenPair
+from tenure.issuer import Issuer, TokenPair
 from tenure.stores.protocol import AuditEntry, ListAudit, ListSubject, Session
 
 T = TypeVar("T")
@@ -25,13 +25,30 @@ _log = logging.getLogger("tenure")
 
 
 class Tenure(Deployment):
-    """Sessions for blocking code. Safe to share between threads; close it, or use it with `with`."""
+    """Sessions for blocking code. Safe to share between threads; close it, or use it with `with`.
+
+    It may be entered again after it was closed, and goes on in a child process after a fork.
+    """
 
     def _begin(self) -> None:
+        self._begin_anew()
+        self._wake()
+
+    def _begin_anew(self) -> None:
+        self._awake = False
+        self._waking = threading.Lock()
         self._stopped = threading.Event()
-        self.run(self._upkeep())
-        self.store.watch(self.issuer.heard_revoked)
-        threading.Thread(target=self._watch, name="tenure-upkeep", daemon=True).start()
+
+    def _wake(self) -> None:
+        """Load the signing keys and follow the store, unless that is done already in this process."""
+        with self._waking:
+            self._check_open()
+            if not self._awake:
+                drive(self._upkeep(), self.store, self._hook)
+                self.store.watch(self.issuer.heard_revoked)
+                self._stopped = threading.Event()
+                threading.Thread(target=self._watch, args=[self._stopped], name="tenure-upkeep", daemon=True).start()
+                self._awake = True
 
     def login(
         self,
@@ -73,15 +90,17 @@ class Tenure(Deployment):
 
     def verify(self, access_token: str) -> Claims:
         """What a valid access token says; raises InvalidAccessToken for any other. Asks no store."""
+        if not self._awake:
+            self._wake()
         return self.issuer.verified(access_token)
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of a subject, the oldest first."""
-        return self.store.run(ListSubject(subject, self.issuer.now()))
+        return self.run(call(ListSubject(subject, self.issuer.now())))
 
     def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """The audit trail of a subject, the latest entry first: who logged in from where, and how sessions ended."""
-        return self.store.run(ListAudit(subject, self.issuer.now(), limit))
+        return self.run(call(ListAudit(subject, self.issuer.now(), limit)))
 
     def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """End a session, at once. Answers whether this call ended it."""
@@ -95,21 +114,34 @@ class Tenure(Deployment):
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its result."""
+        if not self._awake:
+            self._wake()
         return drive(flow, self.store, self._hook)
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._poll):
+    async def arun(self, flow: Flow[T]) -> T:
+        """Drive a flow to its result from asyncio code, without holding up its loop."""
+        if not self._awake:
+            await asyncio.to_thread(self._wake)
+        return await adrive(flow, self.store, self._hook)
+
+    def _watch(self, stopped: threading.Event) -> None:
+        while not stopped.wait(self._poll):
             try:
-                self.run(self._upkeep())
+                drive(self._upkeep(), self.store, self._hook)
             except Exception as problem:  # noqa: BLE001 - whatever it was, the next round may go better
                 self._failed_upkeep(problem)
 
     def close(self) -> None:
         """Stop following the store and let go of it."""
-        self._stopped.set()
-        self._close_store()
+        with self._waking:
+            self._stopped.set()
+            self._awake = False
+            self._close_store()
 
     def __enter__(self) -> Self:
+        if self._closed:
+            self._open_store()
+            self._wake()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,16 +149,22 @@ class Tenure(Deployment):
 
 
 class AsyncTenure(Deployment):
-    """Sessions for asyncio code. Belongs to one event loop; close it, or use it with `async with`."""
+    """Sessions for asyncio code. Belongs to one event loop; close it, or use it with `async with`.
+
+    It may be entered again after it was closed, in another event loop too, and goes on in a child process after a fork.
+    """
 
     def _begin(self) -> None:
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._watcher: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
+        self._starting: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     @property
     def started(self) -> bool:
-        """Whether the signing keys are loaded and the store is followed."""
-        return self._watcher is not None
+        """Whether the signing keys are loaded and the store is followed, by an event loop that still runs."""
+        return self._watcher is not None and not self._watcher.get_loop().is_closed()
 
     async def login(
         self,
@@ -161,17 +199,16 @@ class AsyncTenure(Deployment):
 
     async def verify(self, access_token: str) -> Claims:
         """As Tenure.verify."""
-        if self._watcher is None:
-            await self.start()
+        await self._be_awake()
         return self.issuer.verified(access_token)
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """As Tenure.sessions."""
-        return await self.store.arun(ListSubject(subject, self.issuer.now()))
+        return await self.run(call(ListSubject(subject, self.issuer.now())))
 
     async def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """As Tenure.audit."""
-        return await self.store.arun(ListAudit(subject, self.issuer.now(), limit))
+        return await self.run(call(ListAudit(subject, self.issuer.now(), limit)))
 
     async def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """As Tenure.revoke."""
@@ -185,25 +222,29 @@ class AsyncTenure(Deployment):
 
     async def until_revoked(self, session_id: str) -> None:
         """Wait until this instance hears that a session was ended: to close what is open for it."""
-        if self._watcher is None:
-            await self.start()
-        loop, revoked = asyncio.get_running_loop(), asyncio.Event()
-        take_back = self.issuer.checker.when_revoked(session_id, lambda: loop.call_soon_threadsafe(revoked.set))
-        try:
-            await revoked.wait()
-        finally:
-            take_back()
+        await self._be_awake()
+        await until_revoked(self.issuer, session_id)
 
     async def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its result."""
-        if self._watcher is None:
-            await self.start()
+        await self._be_awake()
         return await adrive(flow, self.store, self._hook)
 
     async def start(self) -> None:
-        """Load the signing keys and begin to follow the store. The first use does so by itself."""
-        async with self._starting:
-            if self._watcher is None:
+        """Load the signing keys and begin to follow the store, again after `close`. The first use does so by itself."""
+        if self._closed:
+            self._open_store()
+        await self._be_awake()
+
+    async def _be_awake(self) -> None:
+        self._check_open()
+        if self.started:
+            return
+        loop = asyncio.get_running_loop()
+        if self._starting is None or self._starting[0] is not loop:
+            self._starting = loop, asyncio.Lock()
+        async with self._starting[1]:
+            if not self.started:
                 await adrive(self._upkeep(), self.store, self._hook)
                 self.store.watch(self.issuer.heard_revoked)
                 self._watcher = asyncio.create_task(self._watch())
@@ -218,10 +259,13 @@ class AsyncTenure(Deployment):
 
     async def close(self) -> None:
         """Stop following the store and let go of it."""
-        if self._watcher is not None:
-            self._watcher.cancel()
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None and watcher.get_loop() is asyncio.get_running_loop():
+            watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+                await watcher
+        elif watcher is not None and not watcher.get_loop().is_closed():
+            watcher.get_loop().call_soon_threadsafe(watcher.cancel)
         self._close_store()
 
     async def __aenter__(self) -> Self:
@@ -230,3 +274,13 @@ class AsyncTenure(Deployment):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def until_revoked(issuer: Issuer, session_id: str) -> None:
+    """Wait until this instance hears that a session was ended."""
+    loop, revoked = asyncio.get_running_loop(), asyncio.Event()
+    take_back = issuer.checker.when_revoked(session_id, lambda: loop.call_soon_threadsafe(revoked.set))
+    try:
+        await revoked.wait()
+    finally:
+        take_back()

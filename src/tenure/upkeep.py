@@ -9,9 +9,13 @@ from tenure.errors import ConfigurationError
 from tenure.flows import REVOCATION_LOST, end_session
 from tenure.issuer import Issuer
 from tenure.keys import KeyRing, SigningKey, algorithm_of, generate_signing_key, unwrap, wrap
-from tenure.stores.protocol import DeleteRecord, ListRecords, Purge, PutRecord, RevokedSince
+from tenure.policy import DAY
+from tenure.stores.protocol import DeleteRecord, GetRecord, ListRecords, Purge, PutRecord, RevokedSince
 
 _KIND = "signing_key"
+_DEPLOYMENT, _COMPANIONS_SINCE = "deployment", "companions_since"
+_COMPANION_GRACE = DAY
+"""How long instances of the version before may still begin sessions without a companion."""
 
 Records = tuple[tuple[str, str], ...]
 
@@ -38,6 +42,20 @@ def end_unanswered(issuer: Issuer) -> Flow[None]:
     for session_id in list(issuer.unanswered):
         yield from end_session(issuer, session_id, reason="login_unanswered", by="policy")
         issuer.unanswered.discard(session_id)
+
+
+def load_companions(issuer: Issuer) -> Flow[None]:
+    """Learn from when on this deployment's sessions have companion cookies; note it where nobody has yet.
+
+    A deployment that has signing keys already has sessions without. To be asked before the ring is kept.
+    """
+    since = yield from call(GetRecord(_DEPLOYMENT, _COMPANIONS_SINCE))
+    if since is None:
+        existing = yield from call(ListRecords(_KIND))
+        begins = issuer.now() + _COMPANION_GRACE if existing else 0.0
+        yield from call(PutRecord(_DEPLOYMENT, _COMPANIONS_SINCE, repr(begins)))
+        since = yield from call(GetRecord(_DEPLOYMENT, _COMPANIONS_SINCE))
+    issuer.companions_since = float(since or 0.0)
 
 
 def load_ring(issuer: Issuer) -> Flow[Records]:

@@ -62,8 +62,8 @@ def fastapi_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
     add_sessions(app, sessions)
 
     @app.post("/enter")
-    async def enter(next: str = "/") -> Any:
-        return sessions.answer_page(await auth.login("ada"), next)
+    async def enter(request: Request, next: str = "/") -> Any:
+        return sessions.answer_page(await auth.login("ada"), request, next)
 
     @app.get("/enter")
     async def show_form(next: str = "/") -> str:
@@ -153,7 +153,7 @@ def django_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
     def enter(request: Any) -> Any:
         if request.method == "GET":
             return HttpResponse(form(request.GET.get("next", "/")))
-        return answer_page(conf.tenure().login("ada"), request.GET.get("next", "/"))
+        return answer_page(conf.tenure().login("ada"), request, request.GET.get("next", "/"))
 
     @csrf_exempt
     @session_required(page=True)

@@ -10,6 +10,7 @@ from tests.service.conftest import PASSWORD, Api, refused
 
 KEY = "attempt-key-of-one-refresh"
 COOKIE = "__Secure-tenure-refresh"
+COMPANION = "__Host-tenure-session-7d2f30b8"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -98,22 +99,31 @@ def test_the_cookie_transport(api: Api, clock: Clock) -> None:
         "/auth/login", json={"username": "ada", "password": PASSWORD, "transport": "cookie"}, headers=SAME_ORIGIN
     )
     assert "refresh_token" not in answer.json()
-    cookie = answer.headers["set-cookie"]
+    cookie, companion, device = answer.headers.get_list("set-cookie")
     name, _, rest = cookie.partition("=")
     token, *attributes = rest.split("; ")
     assert name == COOKIE
     assert attributes == ["Path=/auth", "Max-Age=1209600", "HttpOnly", "SameSite=Strict", "Secure"]
-    headers = {"Cookie": f"other=1; {COOKIE}={token}", **SAME_ORIGIN}
+    name, _, rest = companion.partition("=")
+    session_id, *attributes = rest.split("; ")
+    assert name == COMPANION
+    assert session_id == answer.json()["session_id"]
+    assert attributes == ["Path=/", "Max-Age=1209600", "HttpOnly", "SameSite=Strict", "Secure"]
+    assert device.startswith("__Secure-tenure-device=")
+    assert device.endswith("; Path=/auth; Max-Age=34560000; HttpOnly; SameSite=Strict; Secure")
+    headers = {"Cookie": f"other=1; {COOKIE}={token}; {COMPANION}={session_id}", **SAME_ORIGIN}
     answer = api.post("/auth/refresh", headers=headers)
     assert answer.status_code == 200
     assert "refresh_token" not in answer.json()
-    renewed = answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
+    renewed = answer.headers.get_list("set-cookie")[0].partition("=")[2].partition(";")[0]
     assert renewed.startswith("tnr1_")
     assert renewed != token
-    headers["Cookie"] = f"{COOKIE}={renewed}"
+    headers["Cookie"] = f"{COOKIE}={renewed}; {COMPANION}={session_id}"
     answer = api.post("/auth/logout", headers=headers)
     assert answer.status_code == 204
-    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=; Path=/auth; Max-Age=0;")
+    gone = answer.headers.get_list("set-cookie")
+    assert gone[0].startswith(f"{COOKIE}=; Path=/auth; Max-Age=0;")
+    assert gone[1].startswith(f"{COMPANION}=; Path=/; Max-Age=0;")
     refused(api.post("/auth/refresh", headers=headers), 400, "invalid_grant", "revoked")
 
 
@@ -145,8 +155,9 @@ def test_a_refusal_leaves_the_cookie_alone(api: Api) -> None:
 def test_the_cookie_is_believed_only_from_pages_of_this_origin(
     api: Api, headers: dict[str, str], allowed: bool
 ) -> None:
-    token = api.login()["refresh_token"]
-    with_cookie = {"Cookie": f"{COOKIE}={token}", **headers}
+    pair = api.login()
+    token = pair["refresh_token"]
+    with_cookie = {"Cookie": f"{COOKIE}={token}; {COMPANION}={pair['session_id']}", **headers}
     login = {"username": "ada", "password": PASSWORD, "transport": "cookie"}
     answers = [
         api.post("/auth/login", json=login, headers=headers),
@@ -302,13 +313,27 @@ def test_sign_ins_are_limited_by_address(api: Api) -> None:
     refused(answers[300], 429, "temporarily_unavailable")
 
 
-def test_refused_refreshes_are_limited_by_address(api: Api) -> None:
+def test_refused_refreshes_are_limited_by_what_was_presented(api: Api) -> None:
+    """One broken client costs nobody beside it anything."""
     good = api.login()["refresh_token"]
-    answers = [api.refresh("rubbish") for _ in range(101)]
+    ended = api.login()
+    api.run(api.auth.revoke(ended["session_id"]))
+    answers = [api.refresh(ended["refresh_token"]) for _ in range(101)]
     assert {answer.status_code for answer in answers[:100]} == {400}
     refused(answers[100], 429, "temporarily_unavailable")
     assert int(answers[100].headers["retry-after"]) >= 1
-    assert api.refresh(good).status_code == 429  # told to wait, not logged out
+    assert api.refresh(good).status_code == 200
+
+
+def test_forged_refresh_tokens_cost_arithmetic_only_and_nobody_a_refresh(api: Api) -> None:
+    good = api.login()["refresh_token"]
+    asked: list[object] = []
+    run = api.store.arun
+    api.store.arun = lambda call: (asked.append(call), run(call))[1]  # type: ignore[method-assign]
+    for number in range(300):
+        refused(api.refresh(f"tnr1_{number:0112d}"), 400, "invalid_grant", "unknown")
+    assert asked == []
+    assert api.refresh(good).status_code == 200
 
 
 def test_good_refreshes_are_not_limited(api: Api) -> None:

@@ -175,12 +175,39 @@ def test_a_header_that_occurs_twice_is_no_credential(api: Api) -> None:
     refused(answer, 401, "invalid_token")
 
 
-def test_what_nobody_foresaw_is_told_in_the_same_form(api: Api) -> None:
-    def broken(username: str, password: str) -> str:
-        raise RuntimeError(f"the directory fell over {password}")
+@pytest.mark.parametrize("part", ["authenticator", "throttle"])
+def test_an_applications_code_that_raises_changes_nothing(
+    api: Api, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(username: str, *more: str) -> str:
+        raise RuntimeError(f"the directory fell over {username} {more}")
 
-    api.accounts.authenticate = broken  # type: ignore[method-assign]
-    answer = api.post("/auth/login", json={"username": "ada", "password": PASSWORD})
+    pair = api.login()
+    if part == "authenticator":
+        api.accounts.authenticate = broken  # type: ignore[method-assign]
+    else:
+        api.throttle.sign_in = api.throttle.refresh = broken  # type: ignore[assignment,method-assign]
+    answers = [api.post("/auth/login", json={"username": "ada", "password": PASSWORD})]
+    if part == "throttle":
+        answers.append(api.refresh(pair["refresh_token"]))
+    for answer in answers:
+        refused(answer, 503, "temporarily_unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert PASSWORD not in answer.text
+    assert f"the application's {part} failed" in caplog.text
+    assert "RuntimeError: the directory fell over" in caplog.text
+    assert PASSWORD not in caplog.text
+    (session,) = api.run(api.auth.sessions("ada"))
+    assert session.head.generation == 0
+
+
+def test_what_nobody_foresaw_is_told_in_the_same_form(api: Api) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError(f"the clock fell over {PASSWORD}")
+
+    token = api.login()["access_token"]
+    api.auth.issuer.checker.check = broken  # type: ignore[method-assign]
+    answer = api.get("/auth/me", bearer=token)
     refused(answer, 500, "server_error")
     assert PASSWORD not in answer.text
 

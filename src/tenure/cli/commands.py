@@ -24,7 +24,8 @@ def tenure() -> None:
 @settings_options()
 def serve(settings: Settings) -> None:
     """Run the service. Every setting is a flag, a variable TENURE_… or a line of a TOML file (--config)."""
-    check(settings)  # whatever is wrong is said here, before a worker starts
+    for warning in check(settings):  # whatever is wrong is said here, before a worker starts
+        click.echo(f"Warning: {warning}", err=True)
     os.environ.update(to_environment(settings))
     if settings.metrics_port is not None:
         serve_metrics(settings.metrics_port, settings.metrics_host, settings.workers)

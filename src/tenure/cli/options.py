@@ -13,7 +13,7 @@ import click
 
 from tenure.drivers import drive
 from tenure.effects import Flow
-from tenure.errors import TenureError
+from tenure.errors import StoreUnavailable, TenureError
 from tenure.issuer import Issuer
 from tenure.server.secret import root_secret
 from tenure.server.settings import ENVIRONMENT_PREFIX, Settings, load
@@ -101,6 +101,8 @@ def plain_errors() -> Iterator[None]:
     """What tenure refuses ends the command with its sentence, not with a traceback."""
     try:
         yield
+    except StoreUnavailable as problem:
+        raise click.ClickException(f"{problem} ({problem.detail})" if problem.detail else str(problem)) from None
     except TenureError as problem:
         raise click.ClickException(str(problem)) from None
 

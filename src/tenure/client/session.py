@@ -32,8 +32,7 @@ from tenure.client.core import (
 from tenure.client.endpoints import Endpoints, StandardEndpoints, TenureEndpoints
 from tenure.client.sender import Sender
 from tenure.client.storage import MemoryStorage, Release, Storage
-from tenure.http.cookies import origin_of
-from tenure.origins import is_loopback
+from tenure.origins import is_loopback, origin_of
 
 if TYPE_CHECKING:
     from tenure.client.auth import SessionAuth

@@ -17,7 +17,7 @@ from tenure.stores.protocol import ListAudit, ListSubject
 
 def create_session(service: Service, request: Request) -> Flow[Response]:
     """POST /admin/sessions"""
-    yield from authenticate_api_key(request)
+    yield from authenticate_api_key(service.clients, request)
     body = json_object(request)
     subject = text(body, "subject", longest=255)
     client_id = optional_text(body, "client_id", longest=100) or FIRST_PARTY
@@ -37,7 +37,7 @@ def create_session(service: Service, request: Request) -> Flow[Response]:
 
 def list_sessions(service: Service, request: Request) -> Flow[Response]:
     """GET /admin/sessions?subject="""
-    yield from authenticate_api_key(request)
+    yield from authenticate_api_key(service.clients, request)
     subject = text(query(request), "subject", longest=255)
     sessions = yield from call(ListSubject(subject, service.issuer.now()))
     return json_response({"sessions": [described(session) for session in sessions]})
@@ -45,7 +45,7 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
 
 def list_audit(service: Service, request: Request) -> Flow[Response]:
     """GET /admin/audit?subject="""
-    yield from authenticate_api_key(request)
+    yield from authenticate_api_key(service.clients, request)
     subject = text(query(request), "subject", longest=255)
     entries = yield from call(ListAudit(subject, service.issuer.now()))
     return json_response({"entries": [asdict(entry) for entry in entries]})
@@ -53,7 +53,7 @@ def list_audit(service: Service, request: Request) -> Flow[Response]:
 
 def end_session(service: Service, request: Request) -> Flow[Response]:
     """DELETE /admin/sessions/{id}"""
-    name = yield from authenticate_api_key(request)
+    name = yield from authenticate_api_key(service.clients, request)
     session = yield from existing(request)
     yield from flows.end_session(
         service.issuer, session.id, reason="ended_by_admin", by=f"api-key:{name}", address=request.address
@@ -63,7 +63,7 @@ def end_session(service: Service, request: Request) -> Flow[Response]:
 
 def end_sessions(service: Service, request: Request) -> Flow[Response]:
     """DELETE /admin/sessions?subject="""
-    name = yield from authenticate_api_key(request)
+    name = yield from authenticate_api_key(service.clients, request)
     subject = text(query(request), "subject", longest=255)
     ended = yield from flows.end_all(
         service.issuer,

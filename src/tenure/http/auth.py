@@ -4,14 +4,16 @@ Two transports. *body*: both tokens in the answer, for native apps. *cookie*: th
 for pages. A refresh answers by the transport that it came by.
 """
 
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tenure import flows
 from tenure.access import Claims
 from tenure.effects import Flow, ask, call
-from tenure.errors import InsufficientScope, InvalidGrant, InvalidRequest, RevokedAccessToken
+from tenure.errors import InsufficientScope, InvalidGrant, InvalidRequest, LoginRefused, RevokedAccessToken
 from tenure.flows import FIRST_PARTY
+from tenure.http.cookies import Cookies
+from tenure.http.device_marks import MARK_ID_BYTES, device_of, new_mark
 from tenure.http.messages import (
     NotFound,
     Request,
@@ -25,6 +27,7 @@ from tenure.http.messages import (
     query,
     text,
 )
+from tenure.http.presented import end_replaced, is_junk, own_refresh_token
 from tenure.http.service import Service, caller, pair_response, renewed_just_now, token_answer
 from tenure.issuer import TokenPair
 from tenure.stores.protocol import Get, ListSubject, Session
@@ -38,15 +41,17 @@ def login(service: Service, request: Request) -> Flow[Response]:
     username = text(body, "username", longest=255)
     password = text(body, "password", longest=1024)
     device = optional_text(body, "device", longest=1024) or request.headers.get("user-agent", "")
-    by_cookie = _wants_cookie(service, request, body)
-    wait = service.throttle.sign_in(username, request.address)
+    cookies = _wanted_cookies(service, request, body)
+    device_id = _acquainted(service, request, username)
+    wait = yield from ask("throttle", service.throttle.sign_in, username, request.address, device_id)
     if wait is not None:
         raise TooManyRequests(wait)
     subject = yield from ask("authenticator", service.authenticator.authenticate, username, password)
     if subject is None:
         raise InvalidGrant("The user name or the password is wrong.")
-    service.throttle.signed_in(username)
-    pair = yield from flows.login(
+    yield from ask("throttle", service.throttle.signed_in, username, request.address, device_id)
+    begin = partial(
+        flows.login,
         service.issuer,
         subject,
         claims={},
@@ -55,33 +60,60 @@ def login(service: Service, request: Request) -> Flow[Response]:
         scope="",
         address=request.address,
     )
-    return pair_response(service, pair, cookie=by_cookie)
+    if cookies is None:
+        return pair_response((yield from begin()), None)
+    try:
+        pair = yield from begin()
+    except LoginRefused:
+        # At the limit of sessions, that of this very browser makes room: the new one is to replace it.
+        if not (yield from _make_room(service, cookies, subject)):
+            raise
+        pair = yield from begin()
+    yield from end_replaced(service.issuer, cookies, pair.session_id)
+    mark = new_mark(username, service.issuer.device_keys[0], service.issuer.random(MARK_ID_BYTES))
+    return pair_response(pair, cookies, cookies.set_device(mark))
+
+
+def _make_room(service: Service, cookies: Cookies, subject: str) -> Flow[bool]:
+    """End this browser's session, if it is one of `subject`. Answers whether it was."""
+    own = yield from own_refresh_token(service.issuer, cookies)
+    session = None if own is None else (yield from call(Get(own.session_id)))
+    if session is None or session.subject != subject:
+        return False
+    address = cookies.request.address
+    return (yield from flows.end_session(service.issuer, session.id, reason="replaced", by="owner", address=address))
+
+
+def _acquainted(service: Service, request: Request, username: str) -> str | None:
+    """The id of this browser, if it has signed in to this account before."""
+    cookies = service.cookies_of(request)
+    marks = [] if cookies is None else cookies.device_marks()
+    known = (device_of(mark, username, service.issuer.device_keys) for mark in marks)
+    return next((device for device in known if device is not None), None)
 
 
 def refresh(service: Service, request: Request) -> Flow[Response]:
     """POST /auth/refresh"""
-    token, by_cookie = _presented(service, request)
+    token, cookies = yield from _presented(service, request)
     if token is None:
         raise InvalidRequest("A refresh token is needed, in the body or in the cookie.")
-    if by_cookie:
-        renewed = yield from _renewed_by_another(service, request, token)
+    if cookies is not None:
+        renewed = yield from _renewed_by_another(service, cookies, token)
         if renewed is not None:
             return renewed
     pair = yield from throttled_refresh(service, request, token, FIRST_PARTY, None)
-    answer = pair_response(service, pair, cookie=by_cookie)
-    if by_cookie and service.cookies is not None and service.cookies.read_access(request) is not None:
+    if cookies is not None and cookies.access_tokens():
         # There are pages that live by this cookie. They need not refresh by themselves then.
-        access = service.cookies.set_access(pair.access_token, pair.refresh_expires_in)
-        return replace(answer, headers=[*answer.headers, access])
-    return answer
+        return pair_response(pair, cookies, cookies.set_access(pair.access_token, pair.refresh_expires_in))
+    return pair_response(pair, cookies)
 
 
-def _renewed_by_another(service: Service, request: Request, token: str) -> Flow[Response | None]:
+def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[Response | None]:
     """The access token that a page has just got, for its module: unless the refresh token would be refused."""
-    claims = renewed_just_now(service, request)
-    access_token = service.cookies.read_access(request) if service.cookies else None
-    if claims is None or access_token is None:
+    renewed = renewed_just_now(service, cookies)
+    if renewed is None:
         return None
+    access_token, claims = renewed
     try:
         session = yield from flows.look_up(service.issuer, token, client_id=FIRST_PARTY)
     except InvalidGrant:
@@ -99,25 +131,30 @@ def _renewed_by_another(service: Service, request: Request, token: str) -> Flow[
 def throttled_refresh(
     service: Service, request: Request, token: str, client_id: str, scope: str | None
 ) -> Flow[TokenPair]:
-    """Refresh, unless too many from this address were refused lately (TooManyRequests)."""
-    wait = service.throttle.refresh(request.address)
+    """Refresh, unless too many genuine tokens of this session were refused lately (TooManyRequests).
+
+    A forged token costs arithmetic only, and is not counted: nobody pays for what others make up.
+    """
+    genuine = yield from flows.genuine(service.issuer, token)
+    session_id = genuine.session_id.hex()
+    wait = yield from ask("throttle", service.throttle.refresh, session_id, slow=False)
     if wait is not None:
         raise TooManyRequests(wait)
     attempt = request.headers.get("idempotency-key")
     try:
         return (
-            yield from flows.refresh(
-                service.issuer, token, attempt=attempt, client_id=client_id, scope=scope, address=request.address
+            yield from flows.exchange(
+                service.issuer, genuine, attempt=attempt, client_id=client_id, scope=scope, address=request.address
             )
         )
     except InvalidGrant:
-        service.throttle.refresh_refused(request.address)
+        yield from ask("throttle", service.throttle.refresh_refused, session_id, slow=False)
         raise
 
 
 def logout(service: Service, request: Request) -> Flow[Response]:
     """POST /auth/logout: what was over already is no error."""
-    token, _ = _presented(service, request)
+    token, _ = yield from _presented(service, request)
     ended = {"reason": "logged_out", "by": "owner", "address": request.address}
     if token is not None:
         yield from flows.end_by_token(service.issuer, token, client_id=FIRST_PARTY, **ended)
@@ -128,8 +165,8 @@ def logout(service: Service, request: Request) -> Flow[Response]:
             pass
         else:
             yield from flows.end_session(service.issuer, claims.session_id, **ended)
-    gone = [service.cookies.clear(), service.cookies.set_access("", 0)] if service.cookies else []
-    return no_content(gone)
+    cookies = service.cookies_of(request)
+    return no_content([] if cookies is None else cookies.clear())
 
 
 def me(service: Service, request: Request) -> Response:
@@ -203,21 +240,31 @@ def _owner(service: Service, request: Request) -> Claims:
     return claims
 
 
-def _wants_cookie(service: Service, request: Request, body: dict[str, Any]) -> bool:
+def _wanted_cookies(service: Service, request: Request, body: dict[str, Any]) -> Cookies | None:
     transport = optional_text(body, "transport", longest=10) or "body"
     if transport not in ("body", "cookie"):
         raise InvalidRequest('transport is "body" or "cookie".')
     if transport == "cookie" and service.cookies is None:
         raise InvalidRequest("Cookies are switched off here.")
-    if service.cookies is not None and transport == "cookie":
-        service.cookies.check_origin(request)
-    return transport == "cookie"
+    if service.cookies is None or transport == "body":
+        return None
+    service.cookies.check_origin(request)
+    return service.cookies_of(request)
 
 
-def _presented(service: Service, request: Request) -> tuple[str | None, bool]:
-    """The refresh token of the request, and whether it came in the cookie. The body's goes first."""
+def _presented(service: Service, request: Request) -> Flow[tuple[str | None, Cookies | None]]:
+    """The refresh token of the request, and the cookies if it came in one. The body's goes first.
+
+    Raises ForeignOrigin, and ForgedToken where only junk came.
+    """
     body = json_object(request, optional=True)
     if "refresh_token" in body:
-        return text(body, "refresh_token", longest=MAX_TOKEN_CHARS), False
-    token = service.cookies.read(request) if service.cookies else None
-    return token, token is not None
+        return text(body, "refresh_token", longest=MAX_TOKEN_CHARS), None
+    cookies = service.cookies_of(request)
+    if cookies is None or not cookies.refresh_tokens():
+        return None, None
+    cookies.transport.check_origin(request)
+    if is_junk(service.issuer, cookies):
+        return cookies.refresh_tokens()[0], cookies
+    own = yield from own_refresh_token(service.issuer, cookies)
+    return (None if own is None else own.text), cookies

@@ -76,6 +76,17 @@ class KnownClients:
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[Client, float]] = {}
+        self._api_keys: set[str] = set()
+
+    def remember_api_key(self, key_hash: str) -> None:
+        """An API key was shown that the store knows."""
+        self._api_keys.add(key_hash)
+
+    def knows_api_key(self, request: Request) -> bool:
+        """Whether the request carries an API key that was good before: for what operators may hear while the store,
+        which has the last word on keys, does not answer."""
+        key = bearer(request)
+        return key is not None and _hash(key) in self._api_keys
 
     def find(self, client_id: str, now: float) -> Flow[Client | None]:
         """The client of this id; `now` is in seconds, UTC."""
@@ -155,7 +166,7 @@ def remove_api_key(name: str) -> Flow[bool]:
     return False
 
 
-def authenticate_api_key(request: Request) -> Flow[str]:
+def authenticate_api_key(known: KnownClients, request: Request) -> Flow[str]:
     """The name of the API key that the request carries; raises InvalidClient.
 
     The store is asked by the key's hash, which says nothing of how near a wrong key came.
@@ -166,6 +177,7 @@ def authenticate_api_key(request: Request) -> Flow[str]:
         body = yield from call(GetRecord(_API_KEY, _hash(key)))
     if body is None:
         raise InvalidClient("An API key is needed: Authorization: Bearer … (made with: tenure api-keys add NAME).")
+    known.remember_api_key(_hash(key or ""))
     name: str = json.loads(body)["name"]
     return name
 

@@ -3,18 +3,24 @@
 `__Secure-`, HttpOnly, Secure, SameSite=Strict, and a Path that keeps it away from every other request (RFC 6265bis).
 Browsers are also asked where a request comes from: a cookie that rides along on a request from another origin is no
 proof of anybody's wish.
+
+A cookie with a path can't be `__Host-`, so a neighbouring subdomain could set one of the same name (Domain=example.com)
+and sign people in as somebody else. A companion ties it to this host: a `__Host-` cookie that names the session whose
+refresh token was handed out here. Which of several cookies of one name is ours is decided in `presented.py`.
 """
 
-from collections.abc import Mapping
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tenure.errors import ConfigurationError, InvalidRequest
 from tenure.http.messages import Request
-from tenure.origins import is_loopback
+from tenure.origins import allowed_origin, check_path, is_loopback
 
-COOKIE_PATH = "/auth"
 MARK_SECONDS = 10
+DEVICE_SECONDS = 400 * 86400  # as long as browsers keep a cookie
+
+Header = tuple[str, str]
 
 
 class ForeignOrigin(InvalidRequest):
@@ -27,14 +33,17 @@ class ForeignOrigin(InvalidRequest):
 class CookieTransport:
     """How the refresh token's cookie is set and when it is believed.
 
-    prefix: what the cookie's name begins with. origin: the service's own (scheme, host, port). allowed_origins: other
-    origins whose pages may use the cookie. Over plain http, which only this machine itself may use, `__Secure-` and
-    Secure are left out. Raises ConfigurationError where the origin is plain http and not this machine.
+    prefix: what the cookies' names begin with. origin: the service's own (scheme, host, port). allowed_origins: other
+    origins whose pages may use the cookie. path: where the cookie goes, as the browser sees it; by default it follows
+    from where each request came in. Over plain http, which only this machine itself may use, `__Secure-` and Secure are
+    left out. Raises ConfigurationError where the origin is plain http and not this machine, and for origins and paths
+    that can't be.
     """
 
     origin: str
     prefix: str = "tenure"
     allowed_origins: frozenset[str] = frozenset()
+    path: str | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.origin)
@@ -43,74 +52,23 @@ class CookieTransport:
                 f"Cookies need https, but the issuer is {self.origin}. Give the https address at which people reach "
                 "this service as the issuer, or switch cookies off (--no-cookies)."
             )
+        object.__setattr__(self, "allowed_origins", frozenset(map(allowed_origin, self.allowed_origins)))
+        if self.path is not None:
+            check_path("The cookie's path", self.path)
 
     @property
     def secure(self) -> bool:
-        """Whether the cookie is for https only."""
+        """Whether the cookies are for https only."""
         return self.origin.startswith("https://")
 
     @property
     def name(self) -> str:
-        """The cookie's name."""
+        """The refresh token's cookie's name."""
         return f"{'__Secure-' if self.secure else ''}{self.prefix}-refresh"
 
-    def set(self, refresh_token: str, max_age: int) -> tuple[str, str]:
-        """The header that hands `refresh_token` to the browser, for `max_age` seconds."""
-        secure = "; Secure" if self.secure else ""
-        return (
-            "set-cookie",
-            f"{self.name}={refresh_token}; Path={COOKIE_PATH}; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}",
-        )
-
-    def clear(self) -> tuple[str, str]:
-        """The header that makes the browser forget the cookie."""
-        return self.set("", 0)
-
-    @property
-    def access_name(self) -> str:
-        """The name of the access token's cookie, for pages that carry no JavaScript."""
-        return f"{'__Host-' if self.secure else ''}{self.prefix}-access"
-
-    @property
-    def _mark_name(self) -> str:
-        return f"{'__Host-' if self.secure else ''}{self.prefix}-bounced"
-
-    def set_access(self, access_token: str, max_age: int) -> tuple[str, str]:
-        """The header that hands an access token to a browser whose pages carry no JavaScript. SameSite=Lax, so that a
-        link on another site leads to a page that knows its reader."""
-        return self._everywhere(self.access_name, access_token, max_age)
-
-    def mark(self, expires_in: int) -> tuple[str, str]:
-        """The header that lets a navigation show that it comes back from /auth/continue; not for longer than its access
-        token lives, `expires_in` seconds."""
-        return self._everywhere(self._mark_name, "1", min(MARK_SECONDS, expires_in))
-
-    def unmark(self) -> tuple[str, str]:
-        """The header that takes the mark back."""
-        return self._everywhere(self._mark_name, "", 0)
-
-    def was_bounced(self, request: Request) -> bool:
-        """Whether this navigation comes back from /auth/continue."""
-        return bool(_cookies(request.headers).get(self._mark_name))
-
-    def read_access(self, request: Request) -> str | None:
-        """The access token that came in its cookie, or None."""
-        return _cookies(request.headers).get(self.access_name) or None
-
-    def refresh_token(self, request: Request) -> str | None:
-        """The refresh token that came in the cookie of a navigation, or None: who asks must know that it is one."""
-        return _cookies(request.headers).get(self.name) or None
-
-    def _everywhere(self, name: str, value: str, max_age: int) -> tuple[str, str]:
-        secure = "; Secure" if self.secure else ""
-        return "set-cookie", f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}"
-
-    def read(self, request: Request) -> str | None:
-        """The refresh token that came in the cookie, or None. Raises ForeignOrigin."""
-        token = _cookies(request.headers).get(self.name)
-        if token:
-            self.check_origin(request)
-        return token or None
+    def host_name(self, name: str) -> str:
+        """The name of a cookie for all of this host, and for no other."""
+        return f"{'__Host-' if self.secure else ''}{self.prefix}-{name}"
 
     def check_origin(self, request: Request) -> None:
         """Raise ForeignOrigin for a browser's request from a page of another origin.
@@ -125,15 +83,112 @@ class CookieTransport:
             raise ForeignOrigin
 
 
-def origin_of(url: str) -> str:
-    """The origin (scheme, host and port) of a URL, as browsers spell it (RFC 6454 section 6.2)."""
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    port = "" if parts.port in (None, default) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
+class Cookies:
+    """The cookies of one request, and those that its answer sets. path: where the refresh token's cookie goes."""
 
+    def __init__(self, transport: CookieTransport, request: Request, path: str) -> None:
+        self.transport = transport
+        self.request = request
+        self.path = path
+        parts = (part.strip().partition("=") for part in request.headers.get("cookie", "").split(";"))
+        self._values = [(name, value) for name, _, value in parts if value]
 
-def _cookies(headers: Mapping[str, str]) -> dict[str, str]:
-    pairs = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
-    return {name: value for name, _, value in pairs}
+    def refresh_tokens(self) -> list[str]:
+        """All that came under the refresh token's name: more than one where somebody else set one, too."""
+        return self._all(self.transport.name)
+
+    def own_session_ids(self) -> list[str]:
+        """The session whose refresh token was handed out here, under this path, by the companion."""
+        return self._all(self._companion_name)
+
+    def host_session_ids(self) -> list[str]:
+        """The sessions whose refresh tokens were handed out on this host, under whatever path."""
+        prefix = self.transport.host_name("session-")
+        return [value for name, value in self._values if name.startswith(prefix)]
+
+    def access_tokens(self) -> list[str]:
+        """The access tokens that came in the cookie of pages without JavaScript."""
+        return self._all(self.transport.host_name("access"))
+
+    def device_marks(self) -> list[str]:
+        """What shows that this browser has signed in before."""
+        return self._all(self._device_name)
+
+    def was_bounced(self) -> bool:
+        """Whether this navigation comes back from being refreshed."""
+        return bool(self._all(self.transport.host_name("bounced")))
+
+    def set_refresh(self, refresh_token: str, session_id: str, max_age: int) -> list[Header]:
+        """The headers that hand `refresh_token` to the browser, with its companion, for `max_age` seconds.
+
+        Others of its name are cleared first, so that they come no more.
+        """
+        return [
+            *self._clear_strays(),
+            self._here(self.transport.name, refresh_token, max_age),
+            self._everywhere(self._companion_name, session_id, max_age, same_site="Strict"),
+        ]
+
+    def clear(self) -> list[Header]:
+        """The headers that make the browser forget who is signed in; not which accounts have signed in here."""
+        return [*self.set_refresh("", "", 0), self.set_access("", 0)]
+
+    def set_access(self, access_token: str, max_age: int) -> Header:
+        """The header that hands an access token to a browser whose pages carry no JavaScript. SameSite=Lax, so that a
+        link on another site leads to a page that knows its reader."""
+        return self._everywhere(self.transport.host_name("access"), access_token, max_age)
+
+    def set_device(self, mark: str) -> Header:
+        """The header that marks a browser as one that has signed in."""
+        return self._here(self._device_name, mark, DEVICE_SECONDS)
+
+    def mark(self, expires_in: int) -> Header:
+        """The header that lets a navigation show that it comes back from being refreshed; not for longer than its
+        access token lives, `expires_in` seconds."""
+        return self._everywhere(self.transport.host_name("bounced"), "1", min(MARK_SECONDS, expires_in))
+
+    def unmark(self) -> Header:
+        """The header that takes the mark back."""
+        return self._everywhere(self.transport.host_name("bounced"), "", 0)
+
+    @property
+    def _companion_name(self) -> str:
+        # By path, so that two deployments on one host don't take each other's.
+        return self.transport.host_name(f"session-{hashlib.sha256(self.path.encode()).hexdigest()[:8]}")
+
+    @property
+    def _device_name(self) -> str:
+        return f"{'__Secure-' if self.transport.secure else ''}{self.transport.prefix}-device"
+
+    def _all(self, name: str) -> list[str]:
+        return [value for other, value in self._values if other == name]
+
+    def _here(self, name: str, value: str, max_age: int, more: str = "") -> Header:
+        return self._header(name, value, f"Path={self.path}{more}; Max-Age={max_age}; HttpOnly; SameSite=Strict")
+
+    def _everywhere(self, name: str, value: str, max_age: int, same_site: str = "Lax") -> Header:
+        return self._header(name, value, f"Path=/; Max-Age={max_age}; HttpOnly; SameSite={same_site}")
+
+    def _header(self, name: str, value: str, attributes: str) -> Header:
+        return "set-cookie", f"{name}={value}; {attributes}{'; Secure' if self.transport.secure else ''}"
+
+    def _clear_strays(self) -> list[Header]:
+        """Where several of one name came: clear all that may have been set for this address under other paths, or for
+        the domains above (a browser ignores those that are public suffixes)."""
+        if len(self.refresh_tokens()) < 2:
+            return []
+        steps = f"{self.request.root}{self.request.path}".split("/")
+        paths = ["/".join(steps[:length]) or "/" for length in range(1, len(steps) + 1)]
+        labels = (urlsplit(self.transport.origin).hostname or "").split(".")
+        is_name = not labels[-1].isdigit() and ":" not in labels[-1]
+        domains = ["", *(".".join(labels[start:]) for start in range(len(labels) - 1) if is_name)]
+        return [
+            self._header(
+                self.transport.name,
+                "",
+                f"Path={path}{f'; Domain={domain}' if domain else ''}; Max-Age=0; HttpOnly; SameSite=Strict",
+            )
+            for path in paths
+            for domain in domains
+            if domain or path != self.path
+        ]

@@ -1,17 +1,22 @@
 """What the service says of itself: its metadata, its public keys, its health."""
 
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
 from tenure.effects import Flow, call
+from tenure.errors import StoreUnavailable
 from tenure.http.messages import Request, Response, json_response
 from tenure.http.service import Service
-from tenure.stores.protocol import GetRecord
+from tenure.origins import path_of
+from tenure.stores.protocol import PutRecord
 
 
-def metadata(service: Service, _: Request) -> Response:
+def metadata(service: Service, request: Request) -> Response:
     """GET /.well-known/oauth-authorization-server (RFC 8414 section 2)"""
     url = service.issuer.url.rstrip("/")
+    if not path_of(url):  # otherwise it says by itself below which path this service is reached
+        url += request.root
     secrets = ["client_secret_basic", "client_secret_post"]
     return _public(
         {
@@ -35,7 +40,7 @@ def jwks(service: Service, _: Request) -> Response:
 
 
 def browser_module(_service: Service, _: Request) -> Response:
-    """GET /auth/tenure.js: the module that pages import"""
+    """GET /auth/tenure.js: the module that pages import. Its endpoints are where it comes from itself."""
     return Response(
         200,
         [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=300")],
@@ -45,7 +50,9 @@ def browser_module(_service: Service, _: Request) -> Response:
 
 @cache
 def _module() -> bytes:
-    return (resources.files(__package__) / "tenure.js").read_bytes()
+    packaged = (resources.files(__package__) / "tenure.js").read_text()
+    served = packaged.replace("base = '/auth'", "base = new URL('.', import.meta.url).href", 1)
+    return served.encode()
 
 
 def healthz(_service: Service, _: Request) -> Response:
@@ -53,9 +60,16 @@ def healthz(_service: Service, _: Request) -> Response:
     return json_response({"status": "ok"})
 
 
-def readyz(_service: Service, _: Request) -> Flow[Response]:
-    """GET /readyz: the store answers, too"""
-    yield from call(GetRecord("readiness", "probe"))
+def readyz(service: Service, request: Request) -> Flow[Response]:
+    """GET /readyz: the store takes a write, too. With an API key, the answer says why it does not."""
+    probe = PutRecord("readiness", "probe", repr(service.issuer.now()), replace=True)
+    try:
+        if not (yield from call(probe)):
+            yield from call(replace(probe, replace=False))
+    except StoreUnavailable as problem:
+        if problem.detail is None or not service.clients.knows_api_key(request):
+            raise
+        raise StoreUnavailable(f"The session store does not take a write: {problem.detail}") from None
     return json_response({"status": "ok"})
 
 

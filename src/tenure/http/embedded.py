@@ -1,38 +1,74 @@
 """The endpoints inside somebody's own application: what the adapter of every framework begins with."""
 
-from collections.abc import Mapping
+import logging
+from typing import cast
 
 from tenure.access import Claims
-from tenure.errors import InsufficientScope
-from tenure.http.cookies import CookieTransport, origin_of
-from tenure.http.routes import ROUTES
-from tenure.http.service import Authenticator, Endpoint, Service, Throttle
+from tenure.errors import ConfigurationError, InsufficientScope
+from tenure.http.cookies import CookieTransport
+from tenure.http.routes import ROUTES, Table, below
+from tenure.http.service import PREFIX, Authenticator, PasswordCheck, Service, Throttle
 from tenure.issuer import Issuer
-
-Table = Mapping[str, Mapping[str, Endpoint]]
+from tenure.origins import origin_of, other_sites
 
 _OWN = ("/auth/", "/.well-known/")
 _LOGIN = "/auth/login"
+
+_log = logging.getLogger("tenure")
 
 
 def embedded(
     issuer: Issuer,
     *,
-    authenticator: Authenticator | None,
+    authenticator: Authenticator | PasswordCheck | None,
     throttle: Throttle | None,
     cookies: CookieTransport | None = None,
     login_page: str | None = None,
+    prefix: str = PREFIX,
 ) -> Service:
     """The service inside an application. The throttle is that of `tenure serve`, the cookie for the issuer's origin,
     where nothing else is given."""
     cookies = cookies or CookieTransport(origin_of(issuer.url))
-    return Service(issuer, authenticator or _Nobody(), throttle or _limits(), cookies, login_page=login_page)
+    warn_of_other_sites(cookies)
+    return Service(
+        issuer,
+        authenticator_of(authenticator or _Nobody()),
+        throttle or _limits(),
+        cookies,
+        login_page=login_page,
+        prefix=prefix,
+    )
 
 
-def own_endpoints(*, login: bool) -> Table:
+def authenticator_of(given: Authenticator | PasswordCheck) -> Authenticator:
+    """An authenticator, or a function of a name and a password in its place. Raises ConfigurationError for others."""
+    if callable(getattr(given, "authenticate", None)) and not isinstance(given, type):
+        return cast(Authenticator, given)
+    if callable(given) and not isinstance(given, type):
+        return _Checking(given)
+    raise ConfigurationError(
+        "authenticator is an object with a method authenticate(username, password), or a function of these two: it "
+        f"answers the person's subject, or None. This is {type(given).__name__}."
+    )
+
+
+def warn_of_other_sites(cookies: CookieTransport) -> None:
+    """Say at the start which allowed origins can log in, but never stay logged in by a cookie."""
+    for origin in other_sites(cookies.origin, cookies.allowed_origins):
+        _log.warning("%s", OTHER_SITE.format(page=origin, api=cookies.origin))
+
+
+OTHER_SITE = (
+    "{page} is another site than {api}: browsers never send its pages a SameSite=Strict cookie, so people there are "
+    "logged out when the first access token expires. Serve both below one domain, or let the pages' own host pass "
+    "/auth on to this service. See docs/addresses.md."
+)
+
+
+def own_endpoints(*, login: bool, prefix: str = PREFIX) -> Table:
     """The endpoints for the application's own people; without /auth/login where the application has its own."""
     own = {path: endpoints for path, endpoints in ROUTES.items() if path.startswith(_OWN)}
-    return {path: endpoints for path, endpoints in own.items() if login or path != _LOGIN}
+    return below(prefix, {path: endpoints for path, endpoints in own.items() if login or path != _LOGIN})
 
 
 def check_granted(claims: Claims, scopes: str = "", role: str | None = None, claim: str = "roles") -> None:
@@ -43,6 +79,13 @@ def check_granted(claims: Claims, scopes: str = "", role: str | None = None, cla
     roles = claims.get(claim, [])
     if role is not None and not (isinstance(roles, list) and role in roles):
         raise InsufficientScope(f"The role {role} is needed here.")
+
+
+class _Checking:
+    """A function as an authenticator."""
+
+    def __init__(self, check: PasswordCheck) -> None:
+        self.authenticate = check
 
 
 class _Nobody:

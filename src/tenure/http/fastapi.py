@@ -18,6 +18,7 @@ from tenure.access import Claims
 from tenure.errors import InvalidAccessToken, TenureError
 from tenure.http.embedded import check_granted
 from tenure.http.openapi import DESCRIPTION
+from tenure.http.service import at_prefix
 from tenure.http.starlette import Sessions, refuse
 
 __all__ = [
@@ -47,9 +48,10 @@ def add_sessions(app: FastAPI, sessions: Sessions) -> None:
 
     def described() -> dict[str, Any]:
         document = own()
-        for path in sessions.table:
-            if path in DESCRIPTION["paths"]:
-                document["paths"].setdefault(path, _renamed(DESCRIPTION["paths"][path]))
+        for path, description in DESCRIPTION["paths"].items():
+            own_path = at_prefix(path, sessions.service.prefix)
+            if own_path in sessions.table:
+                document["paths"].setdefault(own_path, _renamed(description))
         components = document.setdefault("components", {})
         known = _renamed(DESCRIPTION["components"]["schemas"])
         components.setdefault("schemas", {}).update({f"{_PREFIX}{name}": schema for name, schema in known.items()})

@@ -9,7 +9,6 @@ def notes(): return current_session.subject
 """
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
@@ -20,12 +19,16 @@ from werkzeug.local import LocalProxy
 
 from tenure.access import Claims
 from tenure.errors import ConfigurationError, TenureError
+from tenure.http.cookies import Cookies, CookieTransport
 from tenure.http.embedded import check_granted, embedded, own_endpoints
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
 from tenure.http.pages import page_answer, page_session
+from tenure.http.presented import end_replaced
 from tenure.http.service import (
+    PREFIX,
     Authenticator,
     Endpoint,
+    PasswordCheck,
     Service,
     Throttle,
     answer,
@@ -50,21 +53,30 @@ class Sessions:
     authenticator: knows people by name and password, for /auth/login; without one, the application has its own login
     and hands out pairs by `answer`. throttle: how often somebody may try; by default as `tenure serve` has it.
     login_page: where a navigation goes that has no session, for pages that carry no JavaScript. settings: what else a
-    Tenure takes (policy, claims, fallbacks, on_event, …).
+    Tenure takes (policy, claims, fallbacks, on_event, …). cookies: how the refresh token's cookie is set; by default
+    for the issuer's own origin. prefix: where the endpoints are, in place of /auth.
     """
 
     def __init__(
         self,
         app: flask.Flask | None = None,
         *,
-        authenticator: Authenticator | None = None,
+        authenticator: Authenticator | PasswordCheck | None = None,
         throttle: Throttle | None = None,
+        cookies: CookieTransport | None = None,
         login_page: str | None = None,
+        prefix: str = PREFIX,
         **settings: Any,
     ) -> None:
-        self._authenticator = authenticator
-        self._throttle = throttle
-        self._login_page = login_page
+        self._serve = functools.partial(
+            embedded,
+            authenticator=authenticator,
+            throttle=throttle,
+            cookies=cookies,
+            login_page=login_page,
+            prefix=prefix,
+        )
+        self._table = own_endpoints(login=authenticator is not None, prefix=prefix)
         self._settings = settings
         if app is not None:
             self.init_app(app)
@@ -76,12 +88,10 @@ class Sessions:
             raise ConfigurationError(f"app.config lacks {', '.join(missing)}.")
         app.extensions["tenure"] = _Extension(
             functools.partial(self._open, {name.lower(): app.config[f"TENURE_{name}"] for name in _SETTINGS}),
-            functools.partial(
-                embedded, authenticator=self._authenticator, throttle=self._throttle, login_page=self._login_page
-            ),
+            self._serve,
         )
         blueprint = flask.Blueprint("tenure", __name__)
-        for path, endpoints in own_endpoints(login=self._authenticator is not None).items():
+        for path, endpoints in self._table.items():
             rule, name = path.replace("{", "<").replace("}", ">"), path.replace(".", "-")
             view = functools.partial(_serve, endpoints)
             blueprint.add_url_rule(rule, name, view, methods=_METHODS, provide_automatic_options=False)
@@ -89,30 +99,43 @@ class Sessions:
         app.register_blueprint(blueprint)
 
     def tenure(self, app: flask.Flask | None = None) -> Tenure:
-        """The Tenure of an application (by default the current one): made at the first use in each process."""
+        """The Tenure of an application (by default the current one): made at the first use."""
         return _of(app).tenure
 
     def answer(self, pair: TokenPair, *, cookie: bool = True) -> flask.Response:
-        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body."""
-        return _flask(pair_response(_of().service, pair, cookie=cookie))
+        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body.
+
+        The session whose cookie that replaces ends.
+        """
+        cookies = _of().service.cookies_of(_request(b"")) if cookie else None
+        return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
 
     def answer_page(self, pair: TokenPair, to: str = "/") -> flask.Response:
-        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site."""
-        return _flask(page_answer(_of().service, pair, to))
+        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+
+        The session whose cookie that replaces ends.
+        """
+        service, asked = _of().service, _request(b"")
+        return self._ending_replaced(page_answer(service, asked, pair, to), pair, service.cookies_of(asked))
+
+    def _ending_replaced(self, response: Response, pair: TokenPair, cookies: Cookies | None) -> flask.Response:
+        if cookies is not None:
+            tenure = _of().tenure
+            tenure.run(end_replaced(tenure.issuer, cookies, pair.session_id))
+        return _flask(response)
 
     def _open(self, settings: Mapping[str, Any]) -> Tenure:
         return Tenure(**settings, **self._settings)
 
 
 class _Extension:
-    """What one application has of tenure, opened anew after a fork: threads and connections don't survive one."""
+    """What one application has of tenure, opened at the first use."""
 
     def __init__(self, open_tenure: Callable[[], Tenure], serve: Callable[[Issuer], Service]) -> None:
         self._open = open_tenure
         self._serve = serve
-        self._process = 0
         self._opening = threading.Lock()
-        self._opened: tuple[Tenure, Service]
+        self._opened: tuple[Tenure, Service] | None = None
 
     @property
     def tenure(self) -> Tenure:
@@ -124,11 +147,10 @@ class _Extension:
 
     def _parts(self) -> tuple[Tenure, Service]:
         with self._opening:
-            if self._process != os.getpid():
+            if self._opened is None:
                 tenure = self._open()
                 self._opened = tenure, self._serve(tenure.issuer)
-                self._process = os.getpid()
-        return self._opened
+            return self._opened
 
 
 def session_required(
@@ -185,6 +207,7 @@ def _request(body: bytes, path_parameters: Mapping[str, str] | None = None) -> R
     return Request(
         method=asked.method,
         path=asked.path,
+        root=asked.root_path.rstrip("/"),
         query=asked.query_string.decode("latin-1"),
         headers={name.lower(): value for name, value in asked.headers.items()},
         body=body,

@@ -22,7 +22,11 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request. Header names are in lower case; `address` is the client's; `path_parameters` come from the
-    route. The body and the headers may hold secrets, so that the representation leaves them out."""
+    route. The body and the headers may hold secrets, so that the representation leaves them out.
+
+    root: what browsers see before `path`: where the application is mounted. endpoints: where our own endpoints are, as
+    browsers see it, if the framework knows.
+    """
 
     method: str
     path: str
@@ -31,15 +35,30 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     address: str = ""
     path_parameters: Mapping[str, str] = field(default_factory=dict)
+    root: str = ""
+    endpoints: str | None = None
+
+
+HTML_TYPE = "text/html; charset=utf-8"
+NO_SNIFFING = ("x-content-type-options", "nosniff")
+_PAGE_HEADERS = [
+    ("referrer-policy", "same-origin"),
+    ("x-frame-options", "DENY"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response."""
+    """One HTTP response. `headers` are all that go out: nobody may guess a type, and no other site may frame a page."""
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        page = _PAGE_HEADERS if ("content-type", HTML_TYPE) in self.headers else []
+        object.__setattr__(self, "headers", [*self.headers, NO_SNIFFING, *page])
 
 
 class RequestError(InvalidRequest):

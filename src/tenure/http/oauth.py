@@ -69,7 +69,7 @@ def introspect(service: Service, request: Request) -> Flow[Response]:
 def _introspector(service: Service, request: Request, parameters: Mapping[str, str]) -> Flow[Client | None]:
     """The client that asks, or None for the holder of an API key, who may ask about all."""
     if (bearer(request) or "").startswith(API_KEY_PREFIX):
-        yield from authenticate_api_key(request)
+        yield from authenticate_api_key(service.clients, request)
         return None
     client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
     if client.public:

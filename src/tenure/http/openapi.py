@@ -5,12 +5,14 @@ Written by hand, beside the endpoints, and held to them by a test that sends wha
 
 from tenure.http.messages import FORM_TYPE, JSON_TYPE, Request, Response, json_response
 from tenure.http.openapi_schemas import OPTIONAL_TEXT, SCHEMAS, SECONDS, TOKEN, Schema, object_, text
-from tenure.http.service import Service
+from tenure.http.service import Service, at_prefix
 
 
 def document(service: Service, _: Request) -> Response:
     """The description of this service."""
-    return json_response({**DESCRIPTION, "servers": [{"url": service.issuer.url}]}, cache="public, max-age=300")
+    paths = {at_prefix(path, service.prefix): described for path, described in _PATHS.items()}
+    content = {**DESCRIPTION, "paths": paths, "servers": [{"url": service.issuer.url}]}
+    return json_response(content, cache="public, max-age=300")
 
 
 _FAILURES = {

@@ -12,17 +12,26 @@ its cookies don't arrive. What has no refresh token goes to the login page.
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from tenure import flows
 from tenure.access import Claims
 from tenure.effects import Flow
-from tenure.errors import ExpiredAccessToken, InvalidAccessToken, InvalidGrant, InvalidRequest
+from tenure.errors import (
+    ApplicationFailed,
+    ConfigurationError,
+    ExpiredAccessToken,
+    InvalidAccessToken,
+    InvalidGrant,
+    InvalidRequest,
+    StoreUnavailable,
+)
 from tenure.flows import FIRST_PARTY
-from tenure.http.cookies import CookieTransport
-from tenure.http.messages import Request, Response, bearer, query
+from tenure.http.auth import throttled_refresh
+from tenure.http.cookies import Cookies
+from tenure.http.messages import HTML_TYPE, Request, Response, bearer, query
+from tenure.http.presented import own_refresh_token
 from tenure.http.service import Answered, NoAccessToken, Service, renewed_just_now
 from tenure.issuer import TokenPair
 
-CONTINUE = "/auth/continue"
+_CONTINUE = "/continue"
 _LONGEST_TARGET = 4096
 _SAFE = ("GET", "HEAD")
 
@@ -35,69 +44,82 @@ def page_session(service: Service, request: Request) -> Claims:
     token = bearer(request)
     if token is not None:
         return service.issuer.verified(token)
-    cookies = _cookies(service)
-    token = cookies.read_access(request)
+    cookies = _cookies(service, request)
     problem: InvalidAccessToken = NoAccessToken()
-    if token is not None:
+    for token in cookies.access_tokens():
         try:
             claims = service.issuer.checker.check(token)
         except InvalidAccessToken as refused:
             problem = refused
         else:
             if request.method not in _SAFE:
-                cookies.check_origin(request)
+                cookies.transport.check_origin(request)
             return claims
     if not _is_navigation(request):
         raise problem
-    if cookies.was_bounced(request) and isinstance(problem, NoAccessToken | ExpiredAccessToken):
+    if cookies.was_bounced() and isinstance(problem, NoAccessToken | ExpiredAccessToken):
         raise Answered(_page(400, "Your browser does not keep this site's cookies", _BLOCKED, [cookies.unmark()]))
-    raise Answered(_redirect(f"{CONTINUE}?{urlencode({'to': _target_of(request)})}"))
+    raise Answered(_redirect(_continue_to(service, request, _target_of(request))))
 
 
 def continue_(service: Service, request: Request) -> Flow[Response]:
     """GET /auth/continue: refresh, and go back to where the navigation was going (`to`, a path of this site)"""
     parameters = query(request)
     target = own_path(parameters.get("to", "/"))
-    cookies = _cookies(service)
+    cookies = _cookies(service, request)
     if not _is_navigation(request):
         raise InvalidRequest("This address is for navigations.")
-    claims = renewed_just_now(service, request)
-    if claims is not None:
+    renewed = renewed_just_now(service, cookies)
+    if renewed is not None:
+        _, claims = renewed
         return _redirect(target, [cookies.mark(int(claims.expires_at - service.issuer.now()))])
-    token = cookies.refresh_token(request)
-    if token is None:
-        if "again" not in parameters:
-            # A link on another site led here, and SameSite=Strict has held the cookie back. From here it is our own.
-            return _again(target)
+    if not cookies.refresh_tokens() and "again" not in parameters:
+        # A link on another site led here, and SameSite=Strict has held the cookie back. From here it is our own.
+        return _again(_continue_to(service, request, target, again="1"))
+    own = yield from own_refresh_token(service.issuer, cookies)
+    if own is None:
         return _to_login(service, target)
     try:
-        pair = yield from flows.refresh(service.issuer, token, client_id=FIRST_PARTY, address=request.address)
+        pair = yield from throttled_refresh(service, request, own.text, FIRST_PARTY, None)
     except InvalidGrant:
         return _to_login(service, target)
-    return page_answer(service, pair, target)
+    except (StoreUnavailable, ApplicationFailed, ConfigurationError):
+        head = _refresh_after(_AWAY_SECONDS, _continue_to(service, request, target))
+        return _page(503, "One moment, please", _AWAY, [("retry-after", str(_AWAY_SECONDS))], head)
+    return page_answer(service, request, pair, target)
 
 
-def page_answer(service: Service, pair: TokenPair, to: str) -> Response:
-    """Both tokens into their cookies, and on to `to`, a path of this site (303): also the end of a login by a form."""
-    cookies = _cookies(service)
+def page_answer(service: Service, request: Request, pair: TokenPair, to: str) -> Response:
+    """Both tokens into their cookies, and on to `to`, a path of this site (303): also the end of a login by a form.
+
+    Whoever wants to be led elsewhere is led to "/": the session is there by now, and its answer must reach its owner.
+    """
+    cookies = _cookies(service, request)
     headers = [
-        cookies.set(pair.refresh_token, pair.refresh_expires_in),
+        *cookies.set_refresh(pair.refresh_token, pair.session_id, pair.refresh_expires_in),
         # Kept beyond its own life: one that has expired tells a request that is no navigation that it may be refreshed.
         cookies.set_access(pair.access_token, pair.refresh_expires_in),
         cookies.mark(pair.expires_in),
     ]
-    return _redirect(own_path(to), headers)
+    try:
+        return _redirect(own_path(to), headers)
+    except InvalidRequest:
+        return _redirect(f"{request.root}/", headers)
 
 
 def _target_of(request: Request) -> str:
     """Where a bounced navigation goes back to: its own address, or as much of it as /auth/continue takes."""
-    path = quote(request.path)
+    path = quote(request.root + request.path)
     for target in (f"{path}?{request.query}" if request.query else path, path):
         try:
             return own_path(target)
         except InvalidRequest:
             continue
-    return "/"
+    return f"{request.root}/"
+
+
+def _continue_to(service: Service, request: Request, target: str, **more: str) -> str:
+    return f"{service.base(request)}{_CONTINUE}?{urlencode({'to': target, **more})}"
 
 
 def own_path(target: str) -> str:
@@ -108,10 +130,11 @@ def own_path(target: str) -> str:
     return target
 
 
-def _cookies(service: Service) -> CookieTransport:
-    if service.cookies is None:
+def _cookies(service: Service, request: Request) -> Cookies:
+    cookies = service.cookies_of(request)
+    if cookies is None:
         raise InvalidRequest("Cookies are switched off here.")
-    return service.cookies
+    return cookies
 
 
 def _is_navigation(request: Request) -> bool:
@@ -129,10 +152,16 @@ def _to_login(service: Service, target: str) -> Response:
     return _redirect(f"{address}?{urlencode({**kept, 'next': target})}")
 
 
-def _again(target: str) -> Response:
-    address = escape(f"{CONTINUE}?{urlencode({'to': target, 'again': '1'})}")
-    head = f'<meta http-equiv="refresh" content="0; url={address}">'
-    return _page(200, "One moment", f'<a href="{address}">Go on</a>', head=head)
+def _again(address: str) -> Response:
+    return _page(200, "One moment", f'<a href="{escape(address)}">Go on</a>', head=_refresh_after(0, address))
+
+
+def _refresh_after(seconds: int, address: str) -> str:
+    return f'<meta http-equiv="refresh" content="{seconds}; url={escape(address)}">'
+
+
+_AWAY_SECONDS = 5
+_AWAY = "This site can't look up your session just now. You stay logged in; this page tries again by itself."
 
 
 _BLOCKED = (
@@ -151,6 +180,5 @@ def _page(status: int, title: str, text: str, headers: list[tuple[str, str]] | N
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"{head}<title>{title}</title><h1>{title}</h1><p>{text}</p></html>"
     )
-    base = [("content-type", "text/html; charset=utf-8"), ("cache-control", "no-store")]
-    policy = ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
-    return Response(status, [*base, policy, *(headers or [])], content.encode())
+    base = [("content-type", HTML_TYPE), ("cache-control", "no-store")]
+    return Response(status, [*base, *(headers or [])], content.encode())

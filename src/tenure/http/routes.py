@@ -1,9 +1,13 @@
 """The table of all endpoints: which method on which path is answered by what."""
 
-from tenure.http import admin, auth, discovery, oauth, openapi, pages, verification
-from tenure.http.service import Endpoint
+from collections.abc import Mapping
 
-ROUTES: dict[str, dict[str, Endpoint]] = {
+from tenure.http import admin, auth, discovery, oauth, openapi, pages, verification
+from tenure.http.service import Endpoint, at_prefix
+
+Table = Mapping[str, Mapping[str, Endpoint]]
+
+ROUTES: Table = {
     "/auth/login": {"POST": auth.login},
     "/auth/refresh": {"POST": auth.refresh},
     "/auth/logout": {"POST": auth.logout},
@@ -30,3 +34,8 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/healthz": {"GET": discovery.healthz},
     "/readyz": {"GET": discovery.readyz},
 }
+
+
+def below(prefix: str, table: Table) -> Table:
+    """`table` with `prefix` in place of /auth."""
+    return {at_prefix(path, prefix): endpoints for path, endpoints in table.items()}

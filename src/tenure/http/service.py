@@ -20,11 +20,18 @@ from tenure.errors import (
     TenureError,
 )
 from tenure.http.clients import KnownClients
-from tenure.http.cookies import CookieTransport, ForeignOrigin
+from tenure.http.cookies import Cookies, CookieTransport, ForeignOrigin, Header
 from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
 from tenure.issuer import Issuer, TokenPair
+from tenure.origins import check_path
+
+PREFIX = "/auth"
 
 _log = logging.getLogger("tenure")
+
+
+PasswordCheck = Callable[[str, str], str | Awaitable[str | None] | None]
+"""A function that answers the subject of a name and a password, or None; plain or `async`."""
 
 
 class Authenticator(Protocol):
@@ -36,29 +43,33 @@ class Authenticator(Protocol):
 
 
 class Throttle(Protocol):
-    """Says when somebody has tried too often. Answers in seconds until the next try, or None for go ahead."""
+    """Says when somebody has tried too often. Answers in seconds until the next try, or None for go ahead.
 
-    def sign_in(self, account: str, address: str) -> int | None:
-        """Count an attempt to sign in."""
+    Plain methods for sign-ins run in a worker thread in asyncio code; those for refreshes must not block.
+    """
+
+    def sign_in(self, account: str, address: str, device: str | None) -> int | None:
+        """Count an attempt to sign in. device: the id of a browser that has signed in to this account before."""
         ...
 
-    def signed_in(self, account: str) -> None:
-        """Forget the attempts on an account whose owner has come in."""
+    def signed_in(self, account: str, address: str, device: str | None) -> None:
+        """The account's owner has come in, from there."""
         ...
 
-    def refresh(self, address: str) -> int | None:
-        """Ask whether this address may try to refresh."""
+    def refresh(self, session_id: str) -> int | None:
+        """Ask whether a genuine refresh token of this session may be presented."""
         ...
 
-    def refresh_refused(self, address: str) -> None:
-        """Count a refresh that was refused."""
+    def refresh_refused(self, session_id: str) -> None:
+        """Count a genuine refresh token of this session that was refused."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """The parts that endpoints share. `cookies` is None where the browser's transport is switched off. `login_page` is
-    where a navigation goes that has no session: a path of this site, which is given `next`."""
+    where a navigation goes that has no session: a path of this site, which is given `next`. `prefix` is where the
+    endpoints of people's apps are, in place of /auth."""
 
     issuer: Issuer
     authenticator: Authenticator
@@ -66,6 +77,23 @@ class Service:
     cookies: CookieTransport | None
     clients: KnownClients = field(default_factory=KnownClients)
     login_page: str | None = None
+    prefix: str = PREFIX
+
+    def __post_init__(self) -> None:
+        check_path("The endpoints' prefix", self.prefix)
+
+    def base(self, request: Request) -> str:
+        """Where the endpoints are, as the browser sees it."""
+        told = self.cookies.path if self.cookies is not None else None
+        if told is not None and told.endswith(self.prefix):
+            return told
+        return request.endpoints or request.root + self.prefix
+
+    def cookies_of(self, request: Request) -> Cookies | None:
+        """The cookies of a request, or None where they are switched off."""
+        if self.cookies is None:
+            return None
+        return Cookies(self.cookies, request, self.cookies.path or self.base(request))
 
 
 Endpoint = Callable[[Service, Request], Response | Flow[Response]]
@@ -80,6 +108,11 @@ _STATUS: list[tuple[type[TenureError], int]] = [
     (ApplicationFailed, 503),
     (ConfigurationError, 503),
 ]
+
+
+def at_prefix(path: str, prefix: str) -> str:
+    """A path of the table, with `prefix` in place of /auth."""
+    return prefix + path.removeprefix(PREFIX) if path.startswith(f"{PREFIX}/") else path
 
 
 def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint:
@@ -155,20 +188,20 @@ def caller(service: Service, request: Request) -> Claims:
     return service.issuer.verified(token)
 
 
-def renewed_just_now(service: Service, request: Request) -> Claims | None:
-    """What the access token in a page's cookie says, if it was issued within the leeway: another tab has got it.
+def renewed_just_now(service: Service, cookies: Cookies) -> tuple[str, Claims] | None:
+    """The access token in a page's cookie, with what it says, if it was issued within the leeway: another tab has it.
 
     Who was sent to refresh before that has the newer cookies all the same. If they refreshed with those, a third tab's
     request that is still under way with the older ones would look like a theft.
     """
-    token = service.cookies.read_access(request) if service.cookies else None
-    if token is None:
-        return None
-    try:
-        claims = service.issuer.checker.check(token)
-    except InvalidAccessToken:
-        return None
-    return claims if service.issuer.now() - claims.issued_at <= service.issuer.policy.leeway else None
+    for token in cookies.access_tokens():
+        try:
+            claims = service.issuer.checker.check(token)
+        except InvalidAccessToken:
+            continue
+        if service.issuer.now() - claims.issued_at <= service.issuer.policy.leeway:
+            return token, claims
+    return None
 
 
 def token_answer(pair: TokenPair) -> dict[str, Any]:
@@ -184,10 +217,10 @@ def token_answer(pair: TokenPair) -> dict[str, Any]:
     return {**content, "scope": pair.scope} if pair.scope else content
 
 
-def pair_response(service: Service, pair: TokenPair, *, cookie: bool) -> Response:
-    """A pair as an answer: the refresh token in its cookie, or in the body."""
+def pair_response(pair: TokenPair, cookies: Cookies | None, *more: Header) -> Response:
+    """A pair as an answer: the refresh token in its cookie, or, without `cookies`, in the body."""
     content = token_answer(pair)
-    if not cookie or service.cookies is None:
+    if cookies is None:
         return json_response(content)
-    header = service.cookies.set(content.pop("refresh_token"), pair.refresh_expires_in)
-    return json_response(content, headers=[header])
+    headers = cookies.set_refresh(content.pop("refresh_token"), pair.session_id, pair.refresh_expires_in)
+    return json_response(content, headers=[*headers, *more])

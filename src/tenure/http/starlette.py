@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.background import BackgroundTask
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
@@ -17,15 +18,25 @@ from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketState
 
 from tenure.access import Claims
-from tenure.errors import InvalidAccessToken, TenureError
-from tenure.http.asgi import routes_of, starlette_response
-from tenure.http.cookies import CookieTransport
+from tenure.errors import ConfigurationError, InvalidAccessToken, TenureError
+from tenure.http.asgi import request_of, routes_of, starlette_response
+from tenure.http.cookies import Cookies, CookieTransport
 from tenure.http.embedded import embedded, own_endpoints
 from tenure.http.messages import Request, bearer
+from tenure.http.messages import Response as OurResponse
 from tenure.http.pages import page_answer, page_session
-from tenure.http.service import Authenticator, NoAccessToken, Throttle, error_response, pair_response
+from tenure.http.presented import end_replaced
+from tenure.http.service import (
+    PREFIX,
+    Authenticator,
+    NoAccessToken,
+    PasswordCheck,
+    Throttle,
+    error_response,
+    pair_response,
+)
 from tenure.issuer import TokenPair
-from tenure.sessions import AsyncTenure
+from tenure.sessions import AsyncTenure, Tenure, until_revoked
 
 SESSION_ENDED = 4401
 """The code that a WebSocket is closed with when its session has ended (RFC 6455 section 7.4.2: for private use)."""
@@ -34,67 +45,96 @@ SESSION_ENDED = 4401
 class Sessions:
     """The sessions of an application.
 
-    auth: the AsyncTenure. authenticator: knows people by name and password, for /auth/login; without one, the
-    application has its own login and hands out pairs by `answer`. throttle: how often somebody may try; by default as
+    auth: an AsyncTenure, or a Tenure, whose methods an application's own blocking code (`def` endpoints) can call.
+    authenticator: knows people by name and password, for /auth/login: an object with a method `authenticate`, or a
+    function; a plain one runs in a worker thread. Without one, the application has its own login and hands out pairs by
+    `answer`. throttle: how often somebody may try; by default as
     `tenure serve` has it. cookies: how the refresh token's cookie is set; by default for the issuer's own origin.
-    login_page: where a navigation goes that has no session, for pages that carry no JavaScript.
+    login_page: where a navigation goes that has no session, for pages that carry no JavaScript. prefix: where the
+    endpoints are, in place of /auth.
     """
 
     def __init__(
         self,
-        auth: AsyncTenure,
+        auth: AsyncTenure | Tenure,
         *,
-        authenticator: Authenticator | None = None,
+        authenticator: Authenticator | PasswordCheck | None = None,
         throttle: Throttle | None = None,
         cookies: CookieTransport | None = None,
         login_page: str | None = None,
+        prefix: str = PREFIX,
     ) -> None:
+        if not isinstance(auth, AsyncTenure | Tenure):
+            raise ConfigurationError(f"auth is an AsyncTenure or a Tenure, not {type(auth).__name__}.")
         self.auth = auth
         self.service = embedded(
-            auth.issuer, authenticator=authenticator, throttle=throttle, cookies=cookies, login_page=login_page
+            auth.issuer,
+            authenticator=authenticator,
+            throttle=throttle,
+            cookies=cookies,
+            login_page=login_page,
+            prefix=prefix,
         )
-        self.table = own_endpoints(login=authenticator is not None)
+        self.table = own_endpoints(login=authenticator is not None, prefix=prefix)
         self.routes: list[BaseRoute] = routes_of(auth, self.service, self.table)
         self.backend = Backend(auth)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Follow the store while the application runs, then let go of it."""
-        async with self.auth:
-            yield
+        if isinstance(self.auth, Tenure):
+            with self.auth:
+                yield
+        else:
+            async with self.auth:
+                yield
 
-    def answer(self, pair: TokenPair, *, cookie: bool = True) -> Response:
-        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body."""
-        return starlette_response(pair_response(self.service, pair, cookie=cookie))
+    def answer(self, pair: TokenPair, request: HTTPConnection, *, cookie: bool = True) -> Response:
+        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body.
+
+        The session whose cookie that replaces ends once the answer is sent.
+        """
+        cookies = self.service.cookies_of(request_of(request.scope)) if cookie else None
+        return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
 
     async def of(self, connection: HTTPConnection) -> Claims:
         """What the access token of a request says. Raises InvalidAccessToken."""
         token = token_of(connection)
         if token is None:
             raise NoAccessToken
-        return await self.auth.verify(token)
+        verified = self.auth.verify(token)
+        return verified if isinstance(verified, Claims) else await verified
 
-    def answer_page(self, pair: TokenPair, to: str = "/") -> Response:
-        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site."""
-        return starlette_response(page_answer(self.service, pair, to))
+    def answer_page(self, pair: TokenPair, request: HTTPConnection, to: str = "/") -> Response:
+        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+
+        The session whose cookie that replaces ends once the answer is sent.
+        """
+        asked = request_of(request.scope)
+        return self._ending_replaced(page_answer(self.service, asked, pair, to), pair, self.service.cookies_of(asked))
+
+    def _ending_replaced(self, response: OurResponse, pair: TokenPair, cookies: Cookies | None) -> Response:
+        answered = starlette_response(response)
+        if cookies is not None and cookies.refresh_tokens():
+            run = self.auth.arun if isinstance(self.auth, Tenure) else self.auth.run
+            answered.background = BackgroundTask(run, end_replaced(self.auth.issuer, cookies, pair.session_id))
+        return answered
 
     async def of_page(self, request: StarletteRequest) -> Claims:
         """What the access token of a page's request says, of the header or of its cookie.
 
         Raises InvalidAccessToken, and Answered where the navigation is sent to be refreshed.
         """
-        if not self.auth.started:
+        if isinstance(self.auth, AsyncTenure) and not self.auth.started:
             await self.auth.start()
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = Request(request.method, request.url.path, request.url.query, headers)
-        return page_session(self.service, asked)
+        return page_session(self.service, request_of(request.scope))
 
     @asynccontextmanager
     async def closing(self, websocket: WebSocket, claims: Claims) -> AsyncIterator[None]:
         """While this lasts, `websocket` is closed (SESSION_ENDED) as soon as the session ends."""
 
         async def close() -> None:
-            await self.auth.until_revoked(claims.session_id)
+            await until_revoked(self.auth.issuer, claims.session_id)
             if websocket.application_state is WebSocketState.CONNECTED:
                 await websocket.close(SESSION_ENDED, "The session was ended.")
 
@@ -132,7 +172,7 @@ class CurrentUser(BaseUser):
 class Backend(AuthenticationBackend):
     """For Starlette's AuthenticationMiddleware: the token's scopes are the credentials. No token is nobody."""
 
-    def __init__(self, auth: AsyncTenure) -> None:
+    def __init__(self, auth: AsyncTenure | Tenure) -> None:
         self._auth = auth
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
@@ -141,7 +181,8 @@ class Backend(AuthenticationBackend):
         if token is None:
             return None
         try:
-            claims = await self._auth.verify(token)
+            verified = self._auth.verify(token)
+            claims = verified if isinstance(verified, Claims) else await verified
         except InvalidAccessToken as refused:
             raise AuthenticationError(str(refused)) from refused
         return AuthCredentials(["authenticated", *claims.scope.split()]), CurrentUser(claims)

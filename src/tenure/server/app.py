@@ -16,9 +16,10 @@ from starlette.applications import Starlette
 from tenure.errors import ConfigurationError, TenureError
 from tenure.events import Event, Hook
 from tenure.http.asgi import application
-from tenure.http.service import Authenticator, Service
+from tenure.http.embedded import OTHER_SITE, authenticator_of
+from tenure.http.service import PREFIX, Authenticator, Service
 from tenure.observing import Observer
-from tenure.origins import is_loopback
+from tenure.origins import is_loopback, other_sites
 from tenure.server import metrics
 from tenure.server.accounts import Accounts
 from tenure.server.demo_page import DemoChannel
@@ -61,7 +62,8 @@ def build(settings: Settings) -> Starlette:
     if otlp is not None:
         observers.append(otlp.telemetry)
     auth = AsyncTenure(**_arguments(settings), on_event=_all(hooks), observers=observers)
-    service = Service(auth.issuer, _authenticator(settings, auth.store), RateLimits(), cookies)
+    limits = RateLimits(settings.rate_limit_store)
+    service = Service(auth.issuer, _authenticator(settings, auth.store), limits, cookies, prefix=settings.prefix)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -76,7 +78,7 @@ def build(settings: Settings) -> Starlette:
             if otlp is not None:
                 await asyncio.to_thread(otlp.close)
 
-    app = application(auth, service, lifespan=lifespan)
+    app = application(auth, service, lifespan=lifespan, root_path=settings.root_path())
     if otlp is not None:
         otlp.trace(app)
     if demo is not None:
@@ -114,9 +116,11 @@ def _all(hooks: Sequence[Hook]) -> Hook | None:
     return tell
 
 
-def check(settings: Settings) -> None:
-    """Raise ConfigurationError for whatever would keep the application from working."""
-    settings.cookie_transport()
+def check(settings: Settings) -> list[str]:
+    """Raise ConfigurationError for whatever keeps the application from working. Answers what is to be warned of."""
+    cookies = settings.cookie_transport()
+    settings.root_path()
+    RateLimits(settings.rate_limit_store)
     demo_channel(settings)
     _otlp(settings)
     webhooks = _webhooks(settings)
@@ -124,6 +128,8 @@ def check(settings: Settings) -> None:
         webhooks.close()
     with Tenure(**_arguments(settings)) as auth:
         _authenticator(settings, auth.store)
+    others = [] if cookies is None else other_sites(cookies.origin, cookies.allowed_origins)
+    return [OTHER_SITE.format(page=page, api=settings.issuer) for page in others]
 
 
 def demo_channel(settings: Settings) -> DemoChannel | None:
@@ -135,8 +141,8 @@ def demo_channel(settings: Settings) -> DemoChannel | None:
         raise ConfigurationError(
             "demo shows what must stay secret: it needs cookies, and a host and an issuer that are this machine."
         )
-    if settings.workers != 1 or settings.authenticator is not None:
-        raise ConfigurationError("demo needs one worker, and the embedded accounts.")
+    if settings.workers != 1 or settings.authenticator is not None or settings.prefix != PREFIX:
+        raise ConfigurationError("demo needs one worker, the embedded accounts, and the prefix /auth.")
     return DemoChannel(cookies)
 
 
@@ -163,10 +169,7 @@ def _authenticator(settings: Settings, store: Store) -> Authenticator:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as problem:
         raise ConfigurationError(f"authenticator is MODULE:NAME of an Authenticator: {problem}.") from None
-    authenticator: Authenticator = found() if isinstance(found, type) else found
-    if not callable(getattr(authenticator, "authenticate", None)):
-        raise ConfigurationError("authenticator names something that has no method authenticate(username, password).")
-    return authenticator
+    return authenticator_of(found() if isinstance(found, type) else found)
 
 
 async def _sweep(auth: AsyncTenure) -> None:

@@ -20,8 +20,9 @@ from pydantic_settings import (
 )
 
 from tenure.errors import ConfigurationError
-from tenure.http.cookies import CookieTransport, origin_of
-from tenure.origins import is_loopback
+from tenure.http.cookies import CookieTransport
+from tenure.http.service import PREFIX
+from tenure.origins import check_path, is_loopback, origin_of, path_of
 from tenure.policy import DAY, HOUR, MINUTE, Policy
 
 ENVIRONMENT_PREFIX = "TENURE_"
@@ -90,9 +91,16 @@ class Settings(BaseSettings):
     at_limit: Literal["end_oldest", "refuse_login"] = Field("end_oldest", description="What gives way at that limit.")
     cookies: bool = Field(True, description="Whether browsers may keep the refresh token in a cookie.")
     cookie_prefix: str = Field("tenure", pattern=r"^[A-Za-z0-9_-]{1,50}$", description="What its name begins with.")
+    cookie_path: str | None = Field(
+        None, description="Where the cookie goes, as browsers see it. By default below the issuer's path and --prefix."
+    )
+    prefix: str = Field(PREFIX, description="Where the endpoints of people's apps are, in place of /auth.")
     allowed_origins: Several = Field([], description="Other origins whose pages may use the cookie.")
     trusted_proxies: Several = Field(
         [], description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed."
+    )
+    rate_limit_store: str | None = Field(
+        None, description="A Valkey or Redis in which all processes count sign-ins together: valkey://…"
     )
     authenticator: str | None = Field(
         None, description="MODULE:NAME of an Authenticator, in place of the embedded accounts."
@@ -150,8 +158,13 @@ class Settings(BaseSettings):
                 "(--issuer), or switch cookies off (--no-cookies)."
             )
         return CookieTransport(
-            origin_of(self.issuer), self.cookie_prefix, frozenset(origin_of(url) for url in self.allowed_origins)
+            origin_of(self.issuer), self.cookie_prefix, frozenset(self.allowed_origins), self.cookie_path
         )
+
+    def root_path(self) -> str:
+        """The path that a proxy has before this service: that of the issuer. Raises ConfigurationError."""
+        check_path("prefix", self.prefix)
+        return path_of(self.issuer)
 
 
 def load(config: str | None, flags: Mapping[str, Any]) -> Settings:

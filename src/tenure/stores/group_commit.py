@@ -3,6 +3,8 @@
 One thread owns the store's connection. While it commits one batch, calls that arrive gather for the next. There is no
 timer and no added delay: a lone call is a batch of one. Durability is paid once a batch, and whoever asked hears the
 answer only after the commit.
+
+The thread begins with the first call, and begins anew after `close` and `open`, and in a child process.
 """
 
 import asyncio
@@ -18,7 +20,8 @@ from tenure.stores.protocol import Call
 T = TypeVar("T")
 
 MAX_BATCH = 128
-_CLOSED = "The session store was closed."
+CLOSED = "The session store was closed."
+_LONGEST_PAUSE_SECONDS = 30.0  # twice of what a store waits for at most
 
 Commit = Callable[[Sequence[Call[Any]]], Sequence[Any]]
 """Run a batch of calls as one transaction and answer each: with its result, or with the exception that it caused."""
@@ -36,27 +39,45 @@ Waiter = Future[Any] | asyncio.Future[Any]
 Waiting = tuple[Call[Any], Waiter]
 
 
-class GroupCommit:
-    """A thread that answers calls in batches, through `commit`, for blocking and for asyncio callers alike."""
+class _Pause:
+    """For the thread: let go of the connection, and wait."""
 
-    def __init__(self, commit: Commit, name: str) -> None:
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+
+class GroupCommit:
+    """A thread that answers calls in batches, through `commit`, for blocking and for asyncio callers alike.
+
+    release: lets go of the connection; called in the thread when it pauses and when it ends.
+    """
+
+    def __init__(self, commit: Commit, name: str, release: Callable[[], object] | None = None) -> None:
         self._commit = commit
-        self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        self._arriving: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
+        self._name = name
+        self._release = release or (lambda: None)
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._thread.start()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """In a child process: the parent's thread does not exist here, and its callers are not ours."""
+        self._waiting: queue.SimpleQueue[list[Waiting] | _Pause | None] = queue.SimpleQueue()
+        self._arriving: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pause: _Pause | None = None
 
     def run(self, call: Call[T]) -> T:
         """Answer one call; blocks the calling thread."""
-        self._refuse_if_closed()
+        self._check_open()
         waiter: Future[T] = Future()
         self._waiting.put([(call, waiter)])
         return waiter.result()
 
     async def arun(self, call: Call[T]) -> T:
         """Answer one call; a caller that gives up meanwhile does not undo it."""
-        self._refuse_if_closed()
+        self._check_open()
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
         arriving = self._arriving.get(loop)
@@ -72,17 +93,41 @@ class GroupCommit:
         """Answer what waits already, then end the thread."""
         if not self._closed:
             self._closed = True
-            self._waiting.put(None)
-            self._thread.join()
+            if self._thread is not None:
+                self._waiting.put(None)
+                self._thread.join()
+                self._thread = None
 
-    def _refuse_if_closed(self) -> None:
+    def open(self) -> None:
+        """Answer calls again after `close`."""
+        self._closed = False
+
+    def pause(self) -> None:
+        """Let the thread finish its batch, let go of its connection and wait until `resume`."""
+        if self._thread is not None:
+            self._pause = _Pause()
+            self._waiting.put(self._pause)
+            self._pause.begun.wait(_LONGEST_PAUSE_SECONDS)
+
+    def resume(self) -> None:
+        """Let the thread go on."""
+        if self._pause is not None:
+            self._pause.over.set()
+            self._pause = None
+
+    def _check_open(self) -> None:
         if self._closed:
-            raise StoreUnavailable(_CLOSED)
+            raise StoreUnavailable(CLOSED)
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+                    self._thread.start()
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         arrived = self._arriving.pop(loop)
         if self._closed:
-            _deliver([waiter for _, waiter in arrived], [StoreUnavailable(_CLOSED)] * len(arrived))
+            _deliver([waiter for _, waiter in arrived], [StoreUnavailable(CLOSED)] * len(arrived))
         else:
             self._waiting.put(arrived)
 
@@ -95,22 +140,26 @@ class GroupCommit:
             except Exception as problem:  # noqa: BLE001 - nobody may be left waiting, whatever went wrong
                 answers = [problem] * len(batch)
             _deliver([waiter for _, waiter in batch], answers)
+        self._release()
 
     def _batches(self) -> Iterator[list[Waiting]]:
         """Wait for calls, take all that are there, cut them to size; until the end is reached."""
-        open_ = True
-        while open_:
+        arrived: list[Waiting] | _Pause | None = []
+        while arrived is not None:
             gathered: list[Waiting] = []
             arrived = self._waiting.get()
-            while arrived is not None:
+            while isinstance(arrived, list):
                 gathered += arrived
                 try:
                     arrived = self._waiting.get_nowait()
                 except queue.Empty:
                     break
-            open_ = arrived is not None
             for start in range(0, len(gathered), MAX_BATCH):
                 yield gathered[start : start + MAX_BATCH]
+            if isinstance(arrived, _Pause):
+                self._release()
+                arrived.begun.set()
+                arrived.over.wait()
 
 
 def _deliver(waiters: Sequence[Waiter], answers: Sequence[Any]) -> None:

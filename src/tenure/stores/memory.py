@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from tenure.forking import survive_forks
 from tenure.stores.listening import Heard
 from tenure.stores.protocol import (
     Advance,
@@ -47,6 +48,7 @@ class MemoryStore:
         self._records: dict[tuple[str, str], str] = {}
         self._audit: list[tuple[float, str, AuditEntry]] = []
         self._lock = threading.Lock()
+        survive_forks(self)
         self._answers: dict[type[Call[Any]], Callable[[Any], Any]] = {
             Create: self._create,
             Advance: self._advance,
@@ -81,6 +83,21 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def open(self) -> None:
+        """Nothing is forgotten between."""
+
+    def before_fork(self) -> None:
+        """Let no call be under way."""
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on with what there was: a copy, which the parent shares no longer."""
+        self._lock.release()
 
     def _create(self, call: Create) -> tuple[str, ...] | None:
         new = call.session

@@ -5,6 +5,10 @@ round trip and one commit serve up to 128 of them. Sessions are locked in the or
 still get in each other's way (a deadlock, a serialisation failure), each call is tried again alone. A lost connection
 is made anew at the next batch; until then, callers are told that the store is unavailable. Nothing is waited for
 longer than a few seconds.
+
+Behind a pooler that hands a connection on after each transaction (PgBouncer, Odyssey, RDS Proxy) statements are not
+prepared, as a prepared one would stay with a server connection that others get; and the feed is polled where a LISTEN
+would be lost.
 """
 
 import threading
@@ -14,10 +18,12 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from tenure.errors import StoreUnavailable
+from tenure.errors import ConfigurationError, StoreUnavailable
+from tenure.forking import survive_forks
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard, Listener
-from tenure.stores.postgres_schema import BoundedConnection, bring_forward
+from tenure.stores.outages import unavailable
+from tenure.stores.postgres_schema import BoundedConnection, bring_forward, leave_to_parent, shares_server_connections
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -70,7 +76,8 @@ class PostgresStore:
         except BaseException:
             self._disconnect()
             raise
-        self._commits = GroupCommit(self._commit, name="tenure-postgres")
+        self._commits = GroupCommit(self._commit, name="tenure-postgres", release=self._disconnect)
+        survive_forks(self)
 
     def run(self, call: Call[T]) -> T:
         """Answer one call; blocks the calling thread until the answer is committed."""
@@ -84,6 +91,9 @@ class PostgresStore:
         """Call `heard` with each revocation as it happens, over a connection of its own."""
 
         def listen(closed: threading.Event) -> None:
+            if shares_server_connections(self._url):
+                closed.wait()  # nothing would be heard: the feed is polled
+                return
             with closing(BoundedConnection.to(self._url)) as connection:
                 connection.execute("LISTEN tenure_revoked")
                 while not closed.is_set():
@@ -97,15 +107,35 @@ class PostgresStore:
         """Answer what waits already, then close the connections."""
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
         self._commits.close()
         self._disconnect()
+
+    def open(self) -> None:
+        """Answer calls again after `close`; the first one connects."""
+        self._commits.open()
+
+    def before_fork(self) -> None:
+        """Nothing: the child does not touch the parent's connections."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing has changed here."""
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; the first batch connects."""
+        if self._connection is not None:
+            leave_to_parent(self._connection)
+        self._connection = self._listener = None
+        self._commits.begin_anew()
 
     def _connected(self) -> BoundedConnection:
         if self._connection is None:
             try:
                 self._connection = BoundedConnection.to(self._url)
-            except psycopg.OperationalError:
-                raise StoreUnavailable("The session store can't be reached right now.") from None
+            except psycopg.OperationalError as problem:
+                raise unavailable(str(problem)) from None
+            except psycopg.ProgrammingError:
+                raise ConfigurationError("The store is no URL that PostgreSQL's client understands.") from None
         return self._connection
 
     def _disconnect(self) -> None:
@@ -121,11 +151,13 @@ class PostgresStore:
                 return [self._alone(call) for call in calls]
             # Whether the batch was committed is not known: its callers try again, and what they get then is right.
             self._disconnect()
-            return [StoreUnavailable()] * len(calls)
+            return [unavailable(str(problem))] * len(calls)
         except StoreUnavailable as problem:
             return [problem] * len(calls)
         except Exception as problem:  # noqa: BLE001 - whatever one call did, it must not cost the others theirs
-            return [problem] if len(calls) == 1 else [answer for call in calls for answer in self._commit([call])]
+            if len(calls) > 1:
+                return [answer for call in calls for answer in self._commit([call])]
+            return [unavailable(str(problem)) if _of_the_server(problem) else problem]
 
     def _alone(self, call: Call[Any]) -> Any:
         for _ in range(_TRIES_ALONE):
@@ -134,10 +166,15 @@ class PostgresStore:
             except psycopg.OperationalError as problem:
                 if not _in_each_others_way(problem):
                     self._disconnect()
-                    break
+                    return unavailable(str(problem))
             except StoreUnavailable as problem:
                 return problem
-        return StoreUnavailable()
+        return unavailable("too many transactions get in each other's way")
+
+
+def _of_the_server(problem: Exception) -> bool:
+    """Whether the server can't do what it is asked (read-only, tables gone, no right to them), whoever asks."""
+    return isinstance(problem, psycopg.Error) and not isinstance(problem, psycopg.DataError)
 
 
 def _in_each_others_way(problem: psycopg.Error) -> bool:

@@ -297,5 +297,9 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish what is under way and let go of files and connections."""
+        """Finish what is under way and let go of files and connections. Calls after that raise StoreUnavailable."""
+        ...
+
+    def open(self) -> None:
+        """Answer calls again after `close`; nothing changes where it is open."""
         ...

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tenure.errors import StoreUnavailable
+from tenure.errors import ConfigurationError
+from tenure.forking import survive_forks
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard
+from tenure.stores.outages import unavailable
 from tenure.stores.protocol import (
     Advance,
     Call,
@@ -40,6 +42,7 @@ from tenure.stores.sqlite_schema import open_file
 T = TypeVar("T")
 
 _NO_HASH = bytes(32)
+_NOT_WRITTEN = "The session store can't be written right now. Try again shortly."
 
 _STATEMENTS = dialect("?")
 # :said holds what JSON can say of each refresh of a batch, :binary its four binary parts, end to end.
@@ -75,8 +78,10 @@ class SqliteStore:
     """Sessions in a SQLite file. Raises SchemaTooNew or ConfigurationError on opening what it can't use."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._connection = open_file(Path(path))
-        self._commits = GroupCommit(self._commit, name="tenure-sqlite")
+        self._path = Path(path)
+        self._connection: sqlite3.Connection | None = open_file(self._path)
+        self._commits = GroupCommit(self._commit, name="tenure-sqlite", release=self._release)
+        survive_forks(self)
 
     def run(self, call: Call[T]) -> T:
         """Answer one call; blocks the calling thread until the answer is durable."""
@@ -92,20 +97,45 @@ class SqliteStore:
     def close(self) -> None:
         """Answer what waits already, then close the file."""
         self._commits.close()
-        self._connection.close()
+        self._release()
+
+    def open(self) -> None:
+        """Open the file again after `close`. Raises as the constructor does."""
+        if self._connection is None:
+            self._connection = open_file(self._path)
+        self._commits.open()
+
+    def before_fork(self) -> None:
+        """Close the file: SQLite remembers by process which locks it has, and a child would believe it had them."""
+        self._commits.pause()
+        self._release()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next batch opens the file."""
+        self._commits.resume()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; the first batch opens the file."""
+        self._commits.begin_anew()
+
+    def _release(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
         try:
             return self._transaction(calls)
-        except sqlite3.OperationalError as problem:
-            return [StoreUnavailable(f"The session store can't be written right now ({problem}).")] * len(calls)
+        except (sqlite3.OperationalError, ConfigurationError) as problem:
+            return [unavailable(f"{self._path}: {problem}", _NOT_WRITTEN)] * len(calls)
         except Exception as problem:  # noqa: BLE001 - whatever one call did, it must not cost the others theirs
             if len(calls) == 1:
-                return [problem]
+                damaged = isinstance(problem, sqlite3.DatabaseError)
+                return [unavailable(f"{self._path}: {problem}", _NOT_WRITTEN) if damaged else problem]
             return [answer for call in calls for answer in self._commit([call])]
 
     def _transaction(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
-        connection = self._connection
+        connection = self._connection = self._connection or open_file(self._path)
         reads_only = all(type(call) in _READS for call in calls)
         connection.execute("BEGIN" if reads_only else "BEGIN IMMEDIATE")
         try:

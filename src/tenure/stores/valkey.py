@@ -31,8 +31,10 @@ from redis.exceptions import (
 )
 
 from tenure.errors import ConfigurationError, StoreUnavailable
-from tenure.stores.group_commit import GroupCommit
+from tenure.forking import survive_forks
+from tenure.stores.group_commit import CLOSED, GroupCommit
 from tenure.stores.listening import Heard, Listener
+from tenure.stores.outages import unavailable
 from tenure.stores.protocol import AuditPage, Call, Page, Scan, ScanAudit
 from tenure.stores.valkey_calls import (
     ALL_AUDIT_TRAILS,
@@ -44,7 +46,7 @@ from tenure.stores.valkey_calls import (
     key_of,
     request_of,
 )
-from tenure.stores.valkey_nodes import WAIT_SECONDS, Words, nodes_of, pipelined
+from tenure.stores.valkey_nodes import WAIT_SECONDS, Nodes, Words, nodes_of, pipelined
 from tenure.stores.valkey_scripts import SCRIPTS, source
 from tenure.stores.valkey_values import kept_in, session_in
 
@@ -52,7 +54,6 @@ T = TypeVar("T")
 
 _ALL = "all"
 _LISTEN_SECONDS = 0.5
-WARN_SECONDS = 1.0
 _PAUSES = (0.0, 0.02, 0.05, 0.1)
 _NOT_CARRIED_OUT = (NoScriptError, AskError, TryAgainError)
 
@@ -63,18 +64,37 @@ class ValkeyStore:
     """Sessions in Valkey. Raises ConfigurationError and StoreUnavailable on opening."""
 
     def __init__(self, url: str) -> None:
-        self._nodes, self._wait_replicas = nodes_of(url)
-        self._lanes: dict[str, GroupCommit] = {}
-        self._opening = threading.Lock()
-        self._prepared: set[Redis] = set()
-        self._closed = threading.Event()
-        self._warned_at = -WARN_SECONDS
-        self._listener: Listener | None = None
+        self._url = url
+        self._begin_anew()
         try:
             self._look_at_settings()
         except BaseException:
             self._nodes.close()
             raise
+        survive_forks(self)
+
+    def _begin_anew(self) -> None:
+        self._connecting = threading.Lock()
+        self._connected: tuple[Nodes, int] | None = None
+        self._lanes: dict[str, GroupCommit] = {}
+        self._opening = threading.Lock()
+        self._prepared: set[Redis] = set()
+        self._closed = threading.Event()
+        self._listener: Listener | None = None
+
+    @property
+    def _nodes(self) -> Nodes:
+        return self._connection()[0]
+
+    @property
+    def _wait_replicas(self) -> int:
+        return self._connection()[1]
+
+    def _connection(self) -> tuple[Nodes, int]:
+        with self._connecting:
+            if self._connected is None:
+                self._connected = nodes_of(self._url)
+            return self._connected
 
     def run(self, call: Call[T]) -> T:
         """Answer one call; blocks the calling thread."""
@@ -105,7 +125,24 @@ class ValkeyStore:
                 lane.close()
         if self._listener is not None:
             self._listener.close()
-        self._nodes.close()
+            self._listener = None
+        if self._connected is not None:
+            self._connected[0].close()
+
+    def open(self) -> None:
+        """Answer calls again after `close`; the first one connects."""
+        if self._closed.is_set():
+            self._begin_anew()
+
+    def before_fork(self) -> None:
+        """Nothing: the child does not touch the parent's connections."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing has changed here."""
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; the first call connects. (redis-py closes what it has inherited without a word to the server.)"""
+        self._begin_anew()
 
     def _look_at_settings(self) -> None:
         try:
@@ -114,8 +151,8 @@ class ValkeyStore:
             raise ConfigurationError("The Valkey server does not accept this user and password.") from None
         except ResponseError:
             return  # may not be asked; the warning below is a courtesy
-        except RedisError:
-            raise StoreUnavailable("The session store can't be reached right now.") from None
+        except RedisError as problem:
+            raise unavailable(str(problem)) from None
         if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
             _log.warning(
                 "the Valkey server throws data away when its memory is full (maxmemory-policy %s): sessions, and "
@@ -130,7 +167,7 @@ class ValkeyStore:
         if lane is None:
             with self._opening:
                 if self._closed.is_set():
-                    raise StoreUnavailable("The session store was closed.")
+                    raise StoreUnavailable(CLOSED)
                 lane = self._lanes.get(name) or GroupCommit(self._commit, name=f"tenure-valkey-{name}")
                 self._lanes[name] = lane
         return lane
@@ -173,9 +210,8 @@ class ValkeyStore:
         try:
             replies = pipelined(client, words)[before:]
         except RedisError as problem:
-            self._warn("the Valkey server did not answer: %s", problem)
             self._lost(client)
-            return [StoreUnavailable()] * len(commands)
+            return [unavailable(f"{_address_of(client)}: {problem}")] * len(commands)
         self._prepared.add(client)
         if waits and not _acknowledged(replies.pop(), self._wait_replicas):
             return [
@@ -233,13 +269,6 @@ class ValkeyStore:
         after = next((other for other in primaries if other > name), None)
         return client, keys, "" if after is None else f"{after}/0", (before + 1) / len(primaries)
 
-    def _warn(self, text: str, problem: Exception) -> None:
-        """Say what is wrong, but not with each of the calls that meet it. Never what the server said: it may quote."""
-        now = time.monotonic()
-        if now - self._warned_at >= WARN_SECONDS:
-            self._warned_at = now
-            _log.warning(text, type(problem).__name__)
-
     def _lost(self, client: Redis) -> None:
         """The server may be another one next time, which has not seen the scripts."""
         self._prepared.discard(client)
@@ -259,9 +288,13 @@ class ValkeyStore:
                 time.sleep(pause)
             (reply,) = self._exchange(client, [command], asking=type(reply) is AskError, whole=True)
         if isinstance(reply, ResponseError):
-            self._warn("the Valkey server refused: %s", reply)
-            return StoreUnavailable()
+            return unavailable(f"the Valkey server refused: {type(reply).__name__}")  # its own words may quote
         return reply
+
+
+def _address_of(client: Redis) -> str:
+    known = client.connection_pool.connection_kwargs
+    return f"{known.get('host', 'the Valkey server')}:{known.get('port', '')}"
 
 
 def _acknowledged(reply: Any, replicas: int) -> bool:

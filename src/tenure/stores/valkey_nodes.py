@@ -35,6 +35,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from tenure.errors import ConfigurationError, StoreUnavailable
+from tenure.stores.outages import unavailable
 
 WAIT_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
@@ -221,8 +222,8 @@ def nodes_of(url: str) -> tuple[Nodes, int]:
             return _sentinel(f"{plain}/{database}{query}", service, others), wait_replicas
         retry = Retry(NoBackoff(), 0)
         return OneServer(Redis.from_url(f"{plain}{parts.path}{query}", retry=retry, **_BOUNDS)), wait_replicas
-    except (RedisClusterException, ConnectionError):
-        raise StoreUnavailable("The session store can't be reached right now.") from None
+    except (RedisClusterException, ConnectionError) as problem:
+        raise unavailable(str(problem)) from None
     except (ValueError, TypeError):
         raise ConfigurationError(f"A Valkey store is {_FORM}, with options that redis-py knows.") from None
 

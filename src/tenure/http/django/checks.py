@@ -7,8 +7,10 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
 from tenure.errors import ConfigurationError
-from tenure.http.django.conf import given, policy_of
+from tenure.http.django.conf import cookies_of, given, policy_of
+from tenure.http.embedded import OTHER_SITE
 from tenure.keys import DerivedKeys
+from tenure.origins import check_path, other_sites
 
 SUPPORTED = ("postgresql", "sqlite")
 
@@ -19,9 +21,14 @@ def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMes
         block = given()
         policy_of(block)
         DerivedKeys.of(block["SECRET"])
+        check_path("PREFIX", block["PREFIX"])
+        cookies = cookies_of(block)
     except ConfigurationError as problem:
         return [Error(str(problem), id="tenure.E001")]
-    found: list[CheckMessage] = []
+    found: list[CheckMessage] = [
+        Warning(OTHER_SITE.format(page=origin, api=cookies.origin), id="tenure.W002")
+        for origin in other_sites(cookies.origin, cookies.allowed_origins)
+    ]
     if block["STORE"] is None:
         if block["DATABASE"] not in connections:
             found.append(Error(f"settings.DATABASES has no {block['DATABASE']!r}.", id="tenure.E002"))

@@ -11,12 +11,15 @@ TENURE = {
     "POLICY": {"access_ttl": 600}, # lifetimes and limits, as tenure.Policy has them
     "CLAIMS": None,                # the dotted path of a function from a user to claims
     "LOGIN_PAGE": None,            # where a navigation without a session goes, for pages without JavaScript
+    "PREFIX": "/auth",             # where the endpoints are, below the path that the URLconf includes them at
+    "ALLOWED_ORIGINS": [],         # other origins whose pages may use the cookie
+    "COOKIE_PREFIX": "tenure",     # what the cookies' names begin with
+    "COOKIE_PATH": None,           # where the cookie goes, as browsers see it; by default it follows from the request
     "ON_EVENT": None,              # the dotted path of a function that is given each Event
     "OBSERVERS": [],               # dotted paths of observers, like an instance of tenure.telemetry.Telemetry
 }
 """
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,8 +28,10 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from tenure.errors import ConfigurationError
+from tenure.http.cookies import CookieTransport
 from tenure.http.embedded import embedded
-from tenure.http.service import Service
+from tenure.http.service import PREFIX, Service
+from tenure.origins import origin_of
 from tenure.policy import Policy
 from tenure.sessions import Tenure
 from tenure.stores import open_store
@@ -41,12 +46,16 @@ DEFAULTS: Mapping[str, Any] = {
     "POLICY": {},
     "CLAIMS": None,
     "LOGIN_PAGE": None,
+    "PREFIX": PREFIX,
+    "ALLOWED_ORIGINS": (),
+    "COOKIE_PREFIX": "tenure",
+    "COOKIE_PATH": None,
     "ON_EVENT": None,
     "OBSERVERS": (),
 }
 
 _opening = threading.Lock()
-_opened: dict[int, tuple[Tenure, Service]] = {}
+_opened: list[tuple[Tenure, Service]] = []
 
 
 def given() -> dict[str, Any]:
@@ -72,7 +81,7 @@ def policy_of(block: Mapping[str, Any]) -> Policy:
 
 
 def tenure() -> Tenure:
-    """The Tenure of this process, opened at its first use: threads and connections don't survive a fork."""
+    """The Tenure of this process, opened at its first use."""
     return _parts()[0]
 
 
@@ -84,18 +93,16 @@ def service() -> Service:
 def reset() -> None:
     """Let go of the Tenure: for tests that change settings."""
     with _opening:
-        for opened, _ in _opened.values():
+        for opened, _ in _opened:
             opened.close()
         _opened.clear()
 
 
 def _parts() -> tuple[Tenure, Service]:
     with _opening:
-        found = _opened.get(os.getpid())
-        if found is None:
-            _opened.clear()  # what a parent process opened is not ours to close
-            found = _opened[os.getpid()] = _open(given())
-        return found
+        if not _opened:
+            _opened.append(_open(given()))
+        return _opened[0]
 
 
 def _open(block: Mapping[str, Any]) -> tuple[Tenure, Service]:
@@ -113,8 +120,20 @@ def _open(block: Mapping[str, Any]) -> tuple[Tenure, Service]:
         on_event=_named(block["ON_EVENT"]),
         observers=[import_string(path) for path in block["OBSERVERS"]],
     )
-    page = block["LOGIN_PAGE"]
-    return opened, embedded(opened.issuer, authenticator=DjangoAccounts(), throttle=None, login_page=page)
+    return opened, embedded(
+        opened.issuer,
+        authenticator=DjangoAccounts(),
+        throttle=None,
+        cookies=cookies_of(block),
+        login_page=block["LOGIN_PAGE"],
+        prefix=block["PREFIX"],
+    )
+
+
+def cookies_of(block: Mapping[str, Any]) -> CookieTransport:
+    """How the refresh token's cookie is set. Raises ConfigurationError."""
+    origins = frozenset(block["ALLOWED_ORIGINS"])
+    return CookieTransport(origin_of(block["ISSUER"]), block["COOKIE_PREFIX"], origins, block["COOKIE_PATH"])
 
 
 def _store(block: Mapping[str, Any]) -> Store:

@@ -9,10 +9,11 @@ within a transaction is made in it.
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import DatabaseError, DataError, OperationalError, connections, transaction
 
-from tenure.errors import StoreUnavailable
+from tenure.forking import survive_forks
 from tenure.stores.group_commit import GroupCommit
+from tenure.stores.outages import unavailable
 from tenure.stores.protocol import Advance, Call, Session
 from tenure.stores.rows import SESSION_COLUMNS, micros, runs, session_of
 from tenure.stores.sql import Statements, answers_to, dialect
@@ -37,7 +38,8 @@ class DjangoStore:
         self._alias = alias
         self._vendor = connections[alias].vendor
         self._statements = _statements(self._vendor)
-        self._commits = GroupCommit(self._commit, name="tenure-django")
+        self._commits = GroupCommit(self._commit, name="tenure-django", release=lambda: connections[alias].close())
+        survive_forks(self)
 
     def run(self, call: Call[T]) -> T:
         """Answer one call; blocks the calling thread until the answer is committed."""
@@ -60,18 +62,38 @@ class DjangoStore:
         """Answer what waits already."""
         self._commits.close()
 
+    def open(self) -> None:
+        """Answer calls again after `close`."""
+        self._commits.open()
+
+    def before_fork(self) -> None:
+        """With SQLite, close this thread's connection: a child would believe that it had the parent's locks."""
+        if self._vendor == "sqlite":
+            self._commits.pause()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._commits.resume()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew, in a thread that has a connection of its own."""
+        self._commits.begin_anew()
+
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
         connection = connections[self._alias]
         try:
             with transaction.atomic(using=self._alias):
                 return answers_to(runs(calls), _Executor(connection), self._statements, _advance)
-        except OperationalError:
+        except OperationalError as problem:
             if not connection.in_atomic_block:
                 connection.close()  # the next batch connects anew
-            return [StoreUnavailable()] * len(calls)
+            return [unavailable(str(problem))] * len(calls)
         except (DatabaseError, ValueError, TypeError) as problem:
             # Whatever one call did, it must not cost the others theirs.
-            return [problem] if len(calls) == 1 else [answer for call in calls for answer in self._commit([call])]
+            if len(calls) > 1:
+                return [answer for call in calls for answer in self._commit([call])]
+            of_the_server = isinstance(problem, DatabaseError) and not isinstance(problem, DataError)
+            return [unavailable(str(problem)) if of_the_server else problem]
         finally:
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()

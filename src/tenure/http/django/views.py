@@ -13,13 +13,16 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
+from django.urls import NoReverseMatch, reverse
 
 from tenure.access import Claims
 from tenure.errors import TenureError
+from tenure.http.cookies import Cookies
 from tenure.http.django.conf import service, tenure
 from tenure.http.embedded import check_granted
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
 from tenure.http.pages import page_answer, page_session
+from tenure.http.presented import end_replaced
 from tenure.http.service import Endpoint, answer, caller, endpoint_for, error_response, pair_response
 from tenure.issuer import TokenPair
 
@@ -83,21 +86,37 @@ def session_of(request: HttpRequest) -> Claims:
     return caller(service(), request_of(request))
 
 
-def answer_pair(pair: TokenPair, *, cookie: bool = True) -> HttpResponse:
-    """A pair as the answer of the project's own login: the refresh token in its cookie, or in the body."""
-    return django_response(pair_response(service(), pair, cookie=cookie))
+def answer_pair(pair: TokenPair, request: HttpRequest, *, cookie: bool = True) -> HttpResponse:
+    """A pair as the answer of the project's own login: the refresh token in its cookie, or in the body.
+
+    The session whose cookie that replaces ends.
+    """
+    cookies = service().cookies_of(request_of(request)) if cookie else None
+    return _ending_replaced(pair_response(pair, cookies), pair, cookies)
 
 
-def answer_page(pair: TokenPair, to: str = "/") -> HttpResponse:
-    """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site."""
-    return django_response(page_answer(service(), pair, to))
+def answer_page(pair: TokenPair, request: HttpRequest, to: str = "/") -> HttpResponse:
+    """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+
+    The session whose cookie that replaces ends.
+    """
+    asked = request_of(request)
+    return _ending_replaced(page_answer(service(), asked, pair, to), pair, service().cookies_of(asked))
+
+
+def _ending_replaced(response: Response, pair: TokenPair, cookies: Cookies | None) -> HttpResponse:
+    if cookies is not None:
+        tenure().run(end_replaced(tenure().issuer, cookies, pair.session_id))
+    return django_response(response)
 
 
 def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping[str, str] | None = None) -> Request:
     """Django's request as the endpoints know one."""
     return Request(
         method=str(request.method),
-        path=request.path,
+        path=request.path_info,
+        root=request.path.removesuffix(request.path_info),
+        endpoints=_endpoints_base(),
         query=request.META.get("QUERY_STRING", ""),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,
@@ -106,16 +125,35 @@ def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping
     )
 
 
+def _endpoints_base() -> str | None:
+    """Where the URLconf has the endpoints, as browsers see it; None where it does not have them."""
+    prefix = service().prefix
+    try:
+        return str(reverse(f"tenure:{prefix}/me")).removesuffix("/me")
+    except NoReverseMatch:
+        return None
+
+
 def django_response(response: Response) -> HttpResponse:
     """An endpoint's answer as Django's."""
     answered = HttpResponse(response.body, status=response.status)
     del answered["content-type"]
     for name, value in response.headers:
         if name == "set-cookie":
-            answered.cookies.load(value)
+            _set_cookie(answered, value)
         else:
             answered[name] = value
     return answered
+
+
+def _set_cookie(answered: HttpResponse, header: str) -> None:
+    """Django keeps one cookie of a name in a dictionary; of one that is cleared elsewhere first, all have to go out."""
+    name = header.partition("=")[0]
+    if name in answered.cookies:
+        # Under a key of its own: what goes out is the morsel, not the key.
+        kept = answered.cookies.pop(name)
+        dict.__setitem__(answered.cookies, f"{name} {len(answered.cookies)}", kept)
+    answered.cookies.load(header)
 
 
 def _body(request: HttpRequest) -> bytes:

@@ -5,12 +5,15 @@ applied in one transaction under a lock, so that several instances may start at 
 will do where the schema is up to date.
 """
 
+import os
+from contextlib import closing
 from importlib import resources
 from typing import Any, Self
 
 import psycopg
 
-from tenure.errors import ConfigurationError, SchemaTooNew, StoreUnavailable
+from tenure.errors import ConfigurationError, SchemaTooNew
+from tenure.stores.outages import unavailable
 
 WAIT_SECONDS = 5.0
 GLANCE_SECONDS = 0.1
@@ -19,8 +22,12 @@ GLANCE_SECONDS = 0.1
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection on which no answer is waited for longer than WAIT_SECONDS.
 
-    The server's own statement_timeout does not help against a server that has stopped altogether.
+    The server's own statement_timeout does not help against a server that has stopped altogether. is_pooled: whether
+    there is a pooler between: it gives out a key of its own to cancel by, which names another server process than the
+    one that answers.
     """
+
+    is_pooled = False
 
     def wait(self, gen: Any, interval: float = GLANCE_SECONDS, timeout: float | None = WAIT_SECONDS) -> Any:
         """Wait for what `gen` waits for; raises psycopg.OperationalError once that takes too long."""
@@ -29,7 +36,42 @@ class BoundedConnection(psycopg.Connection[Any]):
     @classmethod
     def to(cls, url: str) -> Self:
         """Connect. Raises psycopg.OperationalError where that can't be done in time."""
-        return cls.connect(url, autocommit=True, connect_timeout=round(WAIT_SECONDS), prepare_threshold=1)
+        connection = cls.connect(url, autocommit=True, connect_timeout=round(WAIT_SECONDS), prepare_threshold=None)
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection.is_pooled = backend_of(connection) != connection.info.backend_pid
+        if not connection.is_pooled:
+            connection.prepare_threshold = 1
+        return connection
+
+
+def backend_of(connection: psycopg.Connection[Any]) -> int:
+    """The id of the server process that answers right now."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def shares_server_connections(url: str) -> bool:
+    """Whether what is at `url` hands a server connection on after each transaction.
+
+    Two connections can only ever be seen on one server process where that is so. A pooler that is busy may not show it:
+    then LISTEN is tried in vain, and the feed is polled all the same.
+    """
+    with closing(BoundedConnection.to(url)) as one:
+        if not one.is_pooled:
+            return False
+        with closing(BoundedConnection.to(url)) as other:
+            before = backend_of(one)
+            with other.transaction():
+                return backend_of(other) == before or backend_of(one) != before
+
+
+_left_to_parents: list[psycopg.Connection[Any]] = []
+
+
+def leave_to_parent(connection: psycopg.Connection[Any]) -> None:
+    """In a child process: let go of a connection of the parent's without a word to the server."""
+    os.close(connection.fileno())
+    _left_to_parents.append(connection)  # a finalizer would say that it was never closed
 
 
 def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> None:
@@ -42,9 +84,9 @@ def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> Non
             return
         if not allowed and version < len(scripts):
             raise ConfigurationError("The store's tables are not there, or not up to date. Run: tenure migrate")
-        # Before the transaction begins, not in it: else it may not see what the one before has made.
-        connection.execute("SELECT pg_advisory_lock(hashtext('tenure schema'))")
         with connection.transaction():
+            # Each statement after this one sees what was committed before it: isolation_level says so.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('tenure schema'))")
             version = _version(connection)
             if version > len(scripts):
                 raise SchemaTooNew(
@@ -56,9 +98,8 @@ def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> Non
                 connection.execute(script.read_text())
             connection.execute("DELETE FROM tenure_schema")
             connection.execute("INSERT INTO tenure_schema VALUES (%s)", [len(scripts)])
-        connection.execute("SELECT pg_advisory_unlock(hashtext('tenure schema'))")
     except psycopg.OperationalError as problem:
-        raise StoreUnavailable(f"The session store can't be reached right now ({type(problem).__name__}).") from None
+        raise unavailable(str(problem)) from None
     except psycopg.Error as problem:
         raise ConfigurationError(f"The store's tables can't be made: {problem.diag.message_primary}.") from None
 

@@ -1,0 +1,80 @@
+"""Which refresh token a browser means, where several cookies of one name come.
+
+That happens after a change of path or domain, beside another deployment on the same host, and where a neighbouring
+subdomain sets one on purpose. Junk is passed over; of genuine ones, only that of the session which the companion names
+is ours, the newest if there are several. Another one is not presented at all: it raises no alarm and signs nobody in.
+
+Sessions that began before there were companions have none: for those the store says when they began.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from tenure import flows
+from tenure.effects import Flow, call
+from tenure.errors import ForgedToken, TenureError
+from tenure.http.cookies import Cookies
+from tenure.issuer import Issuer
+from tenure.stores.protocol import Get
+from tenure.tokens import RefreshToken, unseal
+
+_log = logging.getLogger("tenure")
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A genuine refresh token that came in a cookie of ours: as text, and what it says."""
+
+    text: str
+    token: RefreshToken
+
+    def __repr__(self) -> str:
+        return f"Presented({self.session_id})"
+
+    @property
+    def session_id(self) -> str:
+        """The session that it belongs to."""
+        return self.token.session_id.hex()
+
+
+def own_refresh_token(issuer: Issuer, cookies: Cookies) -> Flow[Presented | None]:
+    """The genuine refresh token of this browser's own session, or None."""
+    genuine = [found for text in cookies.refresh_tokens() if (found := _genuine(issuer, text)) is not None]
+    for companions in (cookies.own_session_ids(), cookies.host_session_ids()):
+        own = [found for found in genuine if found.session_id in companions]
+        if own:
+            return max(own, key=lambda found: found.token.generation)
+    if genuine and not cookies.own_session_ids():
+        newest = max(genuine, key=lambda found: found.token.generation)
+        session = yield from call(Get(newest.session_id))
+        if session is not None and session.created_at < issuer.companions_since:
+            return newest
+    return None
+
+
+def is_junk(issuer: Issuer, cookies: Cookies) -> bool:
+    """Whether refresh tokens came, but no genuine one."""
+    texts = cookies.refresh_tokens()
+    return bool(texts) and all(_genuine(issuer, text) is None for text in texts)
+
+
+def end_replaced(issuer: Issuer, cookies: Cookies, new_session_id: str) -> Flow[None]:
+    """End the session whose cookie a login has just overwritten (ASVS 5.0, 7.2.4).
+
+    Nothing of this may cost the login its answer: where the store does not answer, the old session stays.
+    """
+    try:
+        replaced = yield from own_refresh_token(issuer, cookies)
+        if replaced is not None and replaced.session_id != new_session_id:
+            yield from flows.end_session(
+                issuer, replaced.session_id, reason="replaced", by="owner", address=cookies.request.address
+            )
+    except TenureError as problem:
+        _log.warning("the session that %s replaces was not ended: %s", new_session_id, problem)
+
+
+def _genuine(issuer: Issuer, text: str) -> Presented | None:
+    try:
+        return Presented(text, unseal(text, issuer.tag_keys))
+    except ForgedToken:
+        return None
