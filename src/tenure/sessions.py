@@ -8,6 +8,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from tenure import flows
@@ -40,14 +41,20 @@ class Tenure(Deployment):
         self._stopped = threading.Event()
 
     def _wake(self) -> None:
-        """Load the signing keys and follow the store, unless that is done already in this process."""
+        """Load the signing keys and follow the store, unless that is done already in this process.
+
+        In a thread of its own from the beginning: a key that was made in the caller's transaction (Django's
+        ATOMIC_REQUESTS, on SQLite) would be gone with it.
+        """
         with self._waking:
             self._check_open()
             if not self._awake:
-                drive(self._upkeep(), self.store, self._hook)
-                self.store.watch(self.issuer.heard_revoked)
+                begun: Future[None] = Future()
                 self._stopped = threading.Event()
-                threading.Thread(target=self._watch, args=[self._stopped], name="tenure-upkeep", daemon=True).start()
+                arguments = (self._stopped, begun)
+                threading.Thread(target=self._watch, args=arguments, name="tenure-upkeep", daemon=True).start()
+                begun.result()
+                self.store.watch(self.issuer.heard_revoked)
                 self._awake = True
 
     def login(
@@ -124,7 +131,12 @@ class Tenure(Deployment):
             await asyncio.to_thread(self._wake)
         return await adrive(flow, self.store, self._hook)
 
-    def _watch(self, stopped: threading.Event) -> None:
+    def _watch(self, stopped: threading.Event, begun: "Future[None]") -> None:
+        try:
+            begun.set_result(drive(self._upkeep(), self.store, self._hook))
+        except BaseException as problem:  # noqa: BLE001 - whoever waits for the beginning is told
+            begun.set_exception(problem)
+            return
         while not stopped.wait(self._poll):
             try:
                 drive(self._upkeep(), self.store, self._hook)
