@@ -59,5 +59,5 @@ def ask(what: str, function: Callable[..., Any], *arguments: Any, slow: bool = T
         for argument in arguments:
             if isinstance(argument, str) and argument:
                 told = told.replace(argument, "…")
-        _log.error("the application's %s failed\n%s", what, told)  # noqa: TRY400 - the exception may hold a password
+        _log.error("the application's %s failed\n%s", what, told)
         raise ApplicationFailed from problem

@@ -41,27 +41,31 @@ def test_keep_leaves_the_server_running(tmp_path: Path, monkeypatch: pytest.Monk
         "import sys; from tenure.server import demo; demo.tell = lambda stage, password: None;"
         "from tenure.cli import main; main()"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", script, "demo", "--keep", "--port", str(port)],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    assert process.stdout is not None
-    told = ""
-    for line in process.stdout:
-        told += line
-        if line.startswith("curl"):
-            break
-    folder = Path(re.search(r"data in (\S+)", told)[1])  # type: ignore[index]
-    password = re.search(r"password (\S+)", told)[1]  # type: ignore[index]
-    login = httpx2.post(f"http://127.0.0.1:{port}/auth/login", json={"username": "demo", "password": password})
-    assert login.status_code == 200
-    assert folder.is_dir()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
-    process.stdout.close()
+        # Whoever starts the tests in the background may ignore it, and a process inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            told = ""
+            for line in process.stdout:
+                told += line
+                if line.startswith("curl"):
+                    break
+            folder = Path(re.search(r"data in (\S+)", told)[1])  # type: ignore[index]
+            password = re.search(r"password (\S+)", told)[1]  # type: ignore[index]
+            login = httpx2.post(f"http://127.0.0.1:{port}/auth/login", json={"username": "demo", "password": password})
+            assert login.status_code == 200
+            assert folder.is_dir()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
     assert not folder.exists()  # a fresh directory each time is also cleared away
 
 

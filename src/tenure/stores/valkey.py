@@ -115,7 +115,8 @@ class ValkeyStore:
                     if message is not None:
                         heard(*heard_in(message["data"]))
 
-        self._listener = Listener(listen, (RedisError, StoreUnavailable, OSError), name="tenure-valkey-news")
+        if self._listener is None:
+            self._listener = Listener(listen, (RedisError, StoreUnavailable, OSError), name="tenure-valkey-news")
 
     def close(self) -> None:
         """Answer what waits already, then let go of all connections."""

@@ -8,6 +8,7 @@ will do where the schema is up to date.
 import os
 from contextlib import closing
 from importlib import resources
+from operator import itemgetter
 from typing import Any, Self
 
 import psycopg
@@ -16,6 +17,7 @@ from tenure.errors import ConfigurationError, SchemaTooNew
 from tenure.stores.outages import unavailable
 
 WAIT_SECONDS = 5.0
+_LOOKS = 4
 GLANCE_SECONDS = 0.1
 
 
@@ -53,16 +55,17 @@ def backend_of(connection: psycopg.Connection[Any]) -> int:
 def shares_server_connections(url: str) -> bool:
     """Whether what is at `url` hands a server connection on after each transaction.
 
-    Two connections can only ever be seen on one server process where that is so. A pooler that is busy may not show it:
-    then LISTEN is tried in vain, and the feed is polled all the same.
+    Two connections are seen on one server process, or one connection on two, only where that is so. No transaction is
+    held open, as the pool may be small. A pooler that does not show it in a few looks is listened to in vain, and the
+    feed is polled all the same.
     """
     with closing(BoundedConnection.to(url)) as one:
         if not one.is_pooled:
             return False
         with closing(BoundedConnection.to(url)) as other:
-            before = backend_of(one)
-            with other.transaction():
-                return backend_of(other) == before or backend_of(one) != before
+            seen = [(backend_of(one), backend_of(other)) for _ in range(_LOOKS)]
+    ones, others = set(map(itemgetter(0), seen)), set(map(itemgetter(1), seen))
+    return len(ones) > 1 or len(others) > 1 or ones == others
 
 
 _left_to_parents: list[psycopg.Connection[Any]] = []
@@ -105,8 +108,9 @@ def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> Non
 
 
 def _version(connection: BoundedConnection) -> int:
-    known = connection.execute("SELECT to_regclass('tenure_schema')").fetchone()
-    if known is None or known[0] is None:
+    # Not by to_regclass: its cache may not know yet of what another instance has made while this one waited.
+    known = "SELECT 1 FROM pg_class WHERE relname = 'tenure_schema' AND pg_table_is_visible(oid)"
+    if connection.execute(known).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM tenure_schema").fetchone()
     return 0 if row is None else int(row[0])
