@@ -78,7 +78,7 @@ class Issuer:
         self.keys = DerivedKeys.of(secret)
         older = [DerivedKeys.of(fallback) for fallback in fallbacks]
         self.tag_keys = (self.keys.tag, *(keys.tag for keys in older))
-        self.device_keys = (self.keys.device, *(keys.device for keys in older))
+        self.mark_keys = (self.keys.mark, *(keys.mark for keys in older))
         self.wrapping_keys = (self.keys.wrap, *(keys.wrap for keys in older))
         self.checker = Checker(url, audience, now, policy.clock_skew)
         self.ring = KeyRing()

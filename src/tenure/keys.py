@@ -40,12 +40,12 @@ _KEY_CLASSES: dict[str, Any] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey, "oct"
 
 @dataclass(frozen=True, slots=True)
 class DerivedKeys:
-    """What one root secret gives: `tag` seals refresh tokens, `wrap` encrypts keys at rest, `device` signs the mark of
-    a browser that has signed in before."""
+    """What one root secret gives: `tag` seals refresh tokens, `wrap` encrypts keys at rest, `mark` signs what a
+    browser keeps to show later that it was here."""
 
     tag: bytes = field(repr=False)
     wrap: bytes = field(repr=False)
-    device: bytes = field(repr=False)
+    mark: bytes = field(repr=False)
 
     @classmethod
     def of(cls, secret: str | bytes) -> "DerivedKeys":
@@ -56,7 +56,7 @@ class DerivedKeys:
                 f"The secret has {len(material)} bytes; at least {SECRET_BYTES} random ones are needed. "
                 "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
-        return cls(*(_derive(material, label) for label in (b"refresh token tag", b"key wrap", b"device mark")))
+        return cls(*(_derive(material, label) for label in (b"refresh token tag", b"key wrap", b"browser mark")))
 
 
 def _derive(material: bytes, label: bytes) -> bytes:

@@ -17,6 +17,7 @@ from joserfc.errors import JoseError
 
 from tenure.access import Checker, Claims, UnknownKey, VerifyingKey, names_of
 from tenure.errors import ConfigurationError, StoreUnavailable
+from tenure.forking import survive_forks
 from tenure.keys import import_jwk
 from tenure.origins import is_loopback
 from tenure.revocation_feed import RevocationFeed
@@ -69,6 +70,18 @@ class Verifier:
             raise ConfigurationError("The feed's URL must be https, or http to this machine.")
         self._feed_url = revoked
         self._feed: RevocationFeed | None = None
+        survive_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing: the keys are good in the child, too."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing has changed here."""
+
+    def after_fork_in_child(self) -> None:
+        """The next verification begins to follow the feed here; what was heard of before is known."""
+        self._lock = threading.Lock()
+        self._feed = None
 
     def verify(self, token: str) -> Claims:
         """What a valid access token says.
@@ -90,9 +103,10 @@ class Verifier:
             raise
 
     def close(self) -> None:
-        """Follow the feed no more."""
-        if self._feed is not None:
-            self._feed.close()
+        """Follow the feed no more, until the next verification."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.close()
 
     def _follow(self, url: str) -> None:
         with self._lock:

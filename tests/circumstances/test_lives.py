@@ -171,9 +171,9 @@ def test_a_tenure_is_entered_again(store: Any) -> None:
     pair = auth.login("user-42")
     for _ in range(3):
         auth.close()
-        for call in (lambda: auth.login("x"), lambda: auth.verify(pair.access_token), lambda: auth.sessions("x")):
+        for call, argument in ((auth.login, "x"), (auth.verify, pair.access_token), (auth.sessions, "x")):
             with pytest.raises(StoreUnavailable, match=r"This Tenure was closed. Enter it again"):
-                call()
+                call(argument)
         with auth:
             pair = auth.refresh(pair.refresh_token)
             assert auth.verify(pair.access_token)

@@ -115,8 +115,11 @@ def test_a_statement_that_outlives_its_transaction_would_be_seen(bouncer: PgBoun
     """What the store avoids does fail here: the tests above can fail."""
     if bouncer.mode == "session":  # type: ignore[attr-defined]
         pytest.skip("prepared statements are good here")
-    with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
-        with pytest.raises(psycopg.Error):
-            for _ in range(20):
-                one.execute("SELECT %s::int", [1], prepare=True)
-                other.execute("SELECT %s::text", ["x"], prepare=True)
+    with (
+        psycopg.connect(url, autocommit=True) as one,
+        psycopg.connect(url, autocommit=True) as other,
+        pytest.raises(psycopg.Error),
+    ):
+        for _ in range(20):
+            one.execute("SELECT %s::int", [1], prepare=True)
+            other.execute("SELECT %s::text", ["x"], prepare=True)

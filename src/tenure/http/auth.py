@@ -13,7 +13,7 @@ from tenure.effects import Flow, ask, call
 from tenure.errors import InsufficientScope, InvalidGrant, InvalidRequest, LoginRefused, RevokedAccessToken
 from tenure.flows import FIRST_PARTY
 from tenure.http.cookies import Cookies
-from tenure.http.device_marks import MARK_ID_BYTES, device_of, new_mark
+from tenure.http.marks import MARK_ID_BYTES, device_mark, device_of
 from tenure.http.messages import (
     NotFound,
     Request,
@@ -70,7 +70,7 @@ def login(service: Service, request: Request) -> Flow[Response]:
             raise
         pair = yield from begin()
     yield from end_replaced(service.issuer, cookies, pair.session_id)
-    mark = new_mark(username, service.issuer.device_keys[0], service.issuer.random(MARK_ID_BYTES))
+    mark = device_mark(username, service.issuer.mark_keys[0], service.issuer.random(MARK_ID_BYTES))
     return pair_response(pair, cookies, cookies.set_device(mark))
 
 
@@ -88,7 +88,7 @@ def _acquainted(service: Service, request: Request, username: str) -> str | None
     """The id of this browser, if it has signed in to this account before."""
     cookies = service.cookies_of(request)
     marks = [] if cookies is None else cookies.device_marks()
-    known = (device_of(mark, username, service.issuer.device_keys) for mark in marks)
+    known = (device_of(mark, username, service.issuer.mark_keys) for mark in marks)
     return next((device for device in known if device is not None), None)
 
 

@@ -10,10 +10,12 @@ refresh token was handed out here. Which of several cookies of one name is ours 
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tenure.errors import ConfigurationError, InvalidRequest
+from tenure.http.marks import companion_of, session_of
 from tenure.http.messages import Request
 from tenure.origins import allowed_origin, check_path, is_loopback
 
@@ -84,12 +86,16 @@ class CookieTransport:
 
 
 class Cookies:
-    """The cookies of one request, and those that its answer sets. path: where the refresh token's cookie goes."""
+    """The cookies of one request, and those that its answer sets.
 
-    def __init__(self, transport: CookieTransport, request: Request, path: str) -> None:
+    path: where the refresh token's cookie goes. keys: what companions are signed with, the first by new ones.
+    """
+
+    def __init__(self, transport: CookieTransport, request: Request, path: str, keys: Sequence[bytes]) -> None:
         self.transport = transport
         self.request = request
         self.path = path
+        self._keys = keys
         parts = (part.strip().partition("=") for part in request.headers.get("cookie", "").split(";"))
         self._values = [(name, value) for name, _, value in parts if value]
 
@@ -99,12 +105,12 @@ class Cookies:
 
     def own_session_ids(self) -> list[str]:
         """The session whose refresh token was handed out here, under this path, by the companion."""
-        return self._all(self._companion_name)
+        return self._named_by(self._all(self._companion_name))
 
     def host_session_ids(self) -> list[str]:
         """The sessions whose refresh tokens were handed out on this host, under whatever path."""
         prefix = self.transport.host_name("session-")
-        return [value for name, value in self._values if name.startswith(prefix)]
+        return self._named_by([value for name, value in self._values if name.startswith(prefix)])
 
     def access_tokens(self) -> list[str]:
         """The access tokens that came in the cookie of pages without JavaScript."""
@@ -126,7 +132,12 @@ class Cookies:
         return [
             *self._clear_strays(),
             self._here(self.transport.name, refresh_token, max_age),
-            self._everywhere(self._companion_name, session_id, max_age, same_site="Strict"),
+            self._everywhere(
+                self._companion_name,
+                companion_of(session_id, self._keys[0]) if session_id else "",
+                max_age,
+                same_site="Strict",
+            ),
         ]
 
     def clear(self) -> list[Header]:
@@ -159,6 +170,10 @@ class Cookies:
     @property
     def _device_name(self) -> str:
         return f"{'__Secure-' if self.transport.secure else ''}{self.transport.prefix}-device"
+
+    def _named_by(self, companions: list[str]) -> list[str]:
+        found = (session_of(companion, self._keys) for companion in companions)
+        return [session_id for session_id in found if session_id is not None]
 
     def _all(self, name: str) -> list[str]:
         return [value for other, value in self._values if other == name]

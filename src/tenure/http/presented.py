@@ -61,13 +61,15 @@ def is_junk(issuer: Issuer, cookies: Cookies) -> bool:
 def end_replaced(issuer: Issuer, cookies: Cookies, new_session_id: str) -> Flow[None]:
     """End the session whose cookie a login has just overwritten (ASVS 5.0, 7.2.4).
 
+    A login of the application's own is elsewhere than the refresh token's cookie goes: there the companion names it.
     Nothing of this may cost the login its answer: where the store does not answer, the old session stays.
     """
     try:
-        replaced = yield from own_refresh_token(issuer, cookies)
-        if replaced is not None and replaced.session_id != new_session_id:
+        presented = yield from own_refresh_token(issuer, cookies)
+        replaced = set(cookies.own_session_ids()) if presented is None else {presented.session_id}
+        for session_id in replaced - {new_session_id}:
             yield from flows.end_session(
-                issuer, replaced.session_id, reason="replaced", by="owner", address=cookies.request.address
+                issuer, session_id, reason="replaced", by="owner", address=cookies.request.address
             )
     except TenureError as problem:
         _log.warning("the session that %s replaces was not ended: %s", new_session_id, problem)

@@ -93,7 +93,7 @@ class Service:
         """The cookies of a request, or None where they are switched off."""
         if self.cookies is None:
             return None
-        return Cookies(self.cookies, request, self.cookies.path or self.base(request))
+        return Cookies(self.cookies, request, self.cookies.path or self.base(request), self.issuer.mark_keys)
 
 
 Endpoint = Callable[[Service, Request], Response | Flow[Response]]

@@ -115,7 +115,7 @@ class Sessions:
 
     def _ending_replaced(self, response: OurResponse, pair: TokenPair, cookies: Cookies | None) -> Response:
         answered = starlette_response(response)
-        if cookies is not None and cookies.refresh_tokens():
+        if cookies is not None:
             run = self.auth.arun if isinstance(self.auth, Tenure) else self.auth.run
             answered.background = BackgroundTask(run, end_replaced(self.auth.issuer, cookies, pair.session_id))
         return answered

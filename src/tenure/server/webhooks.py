@@ -21,6 +21,7 @@ import stamina
 
 from tenure.errors import ConfigurationError
 from tenure.events import Event
+from tenure.forking import survive_forks
 from tenure.origins import is_loopback
 
 TOLD = ("reuse_detected", "revoked")
@@ -45,13 +46,28 @@ class Webhooks:
         self._url = url
         self._key = secret.encode()
         self._random = random
+        self.after_fork_in_child()
+        survive_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing: what waits is the parent's to send."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing has changed here."""
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing to send; the first event begins a thread."""
         self._waiting: queue.Queue[Event | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._serve, name="tenure-webhooks", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def tell(self, event: Event) -> None:
         """An event hook; it only puts into a queue."""
         if event.kind in TOLD:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._serve, name="tenure-webhooks", daemon=True)
+                    self._thread.start()
             try:
                 self._waiting.put_nowait(event)
             except queue.Full:
@@ -60,11 +76,14 @@ class Webhooks:
                 )
 
     def close(self) -> None:
-        """Send no more than what is being sent now."""
-        with self._waiting.mutex:
-            self._waiting.queue.clear()
-        self._waiting.put(None)
-        self._thread.join(TIMEOUT_SECONDS)
+        """Send no more than what is being sent now, until the next event."""
+        with self._starting:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            with self._waiting.mutex:
+                self._waiting.queue.clear()
+            self._waiting.put(None)
+            thread.join(TIMEOUT_SECONDS)
 
     def _serve(self) -> None:
         with httpx2.Client(timeout=TIMEOUT_SECONDS) as client:
