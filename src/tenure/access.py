@@ -198,6 +198,8 @@ class Checker:
 
     def check(self, token: str) -> Claims:
         """What a valid token says; raises InvalidAccessToken for any other."""
+        if not isinstance(token, str):
+            raise InvalidAccessToken(f"The access token is text, not {type(token).__name__}.")
         claims = self._cache.get(token)
         if claims is None:
             claims = self._remember(token, self._check_claims(self._check_signature(token)))

@@ -11,13 +11,14 @@ from typing import Any
 
 from tenure import flows, upkeep
 from tenure.effects import Flow
-from tenure.errors import StoreUnavailable
+from tenure.errors import ConfigurationError, StoreUnavailable
 from tenure.events import Event, Hook
 from tenure.forking import survive_forks
+from tenure.inputs import check_seconds, check_setting
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
 from tenure.observing import Committed, ObservedStore, Observer, each
 from tenure.policy import Policy
-from tenure.stores import open_store
+from tenure.stores import opened
 from tenure.stores.group_commit import watch_batches
 from tenure.stores.protocol import Store
 
@@ -54,10 +55,19 @@ class Deployment:
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        for name, function in (("on_event", on_event), ("clock", clock), ("random", random)):
+            if not callable(function) and (function is not None or name != "on_event"):
+                raise ConfigurationError(f"{name} is a function, not {type(function).__name__}.")
+        check_setting("observers", observers, (list, tuple), "a list of functions")
+        for observer in observers:
+            if not callable(observer):
+                raise ConfigurationError(f"An observer is a function, not {type(observer).__name__}.")
+        check_seconds("poll", poll)
+        check_setting("migrate", migrate, bool, "True or False")
         self.issuer = Issuer(
             url=issuer,
             audience=audience,
-            policy=policy or Policy(),
+            policy=Policy() if policy is None else policy,
             secret=secret,
             fallbacks=fallbacks,
             algorithm=algorithm,
@@ -65,7 +75,7 @@ class Deployment:
             now=clock,
             random=random,
         )
-        self.store = open_store(store, migrate=migrate) if isinstance(store, str) else store
+        self.store = opened(store, migrate=migrate)
         self._hook = on_event
         self._observer = each(observers) if observers else None
         self._unwatch_batches: Callable[[], None] = lambda: None

@@ -21,6 +21,7 @@ from tenure.errors import (
     ConfigurationError,
     ForgedToken,
     InvalidGrant,
+    InvalidRequest,
     InvalidScope,
     LoginRefused,
     SessionEnded,
@@ -29,9 +30,19 @@ from tenure.errors import (
 )
 from tenure.events import Event, Kind
 from tenure.family import Head, Verdict, judge
-from tenure.inputs import check_scope, check_subject, hash_of_attempt, shortened
+from tenure.inputs import check_scope, check_subject, check_text, hash_of_attempt, shortened
 from tenure.issuer import Issuer, TokenPair
-from tenure.stores.protocol import Advance, Create, Get, Revoke, RevokeSubject, Session
+from tenure.stores.protocol import (
+    Advance,
+    AuditEntry,
+    Create,
+    Get,
+    ListAudit,
+    ListSubject,
+    Revoke,
+    RevokeSubject,
+    Session,
+)
 from tenure.tokens import (
     LAST_GENERATION,
     NONCE_BYTES,
@@ -50,6 +61,7 @@ FIRST_PARTY = "first-party"
 REVOCATION_LOST = "revocation_lost"
 """Why a session is ended that was ended before, after the store has lost that."""
 
+MAX_ENTRIES = 1000
 _RACES_BEFORE_GIVING_UP = 8
 
 _log = logging.getLogger("tenure")
@@ -71,6 +83,8 @@ def login(
     """
     check_subject(subject)
     check_scope(scope)
+    for name, value in (("client_id", client_id), ("address", address)):
+        check_text(name, value)
     now = issuer.now()
     session_id = session_id_for(subject, issuer.random)
     root = issuer.random(NONCE_BYTES)
@@ -141,6 +155,10 @@ def exchange(
 ) -> Flow[TokenPair]:
     """As `refresh`, for a token that was found to be genuine."""
     attempt_hash = hash_of_attempt(attempt)
+    if scope is not None:
+        check_text("scope", scope)
+    check_text("client_id", client_id)
+    check_text("address", address)
     now = issuer.now()
     if token.generation >= LAST_GENERATION:
         raise SessionEnded("expired")
@@ -248,6 +266,8 @@ def _move(
 
 def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str, address: str = "") -> Flow[bool]:
     """End one session, at once. Answers whether this call ended it; an unknown or ended one is no error."""
+    for name, value in (("session_id", session_id), ("reason", reason), ("by", by)):
+        check_text(name, value)
     if not is_session_id(session_id):
         return False
     now = issuer.now()
@@ -264,6 +284,8 @@ def end_all(
 ) -> Flow[int]:
     """End all live sessions of a subject but `except_id`. Answers how many this call ended."""
     check_subject(subject)
+    for name, value in (("except_id", except_id or ""), ("reason", reason), ("by", by)):
+        check_text(name, value)
     now = issuer.now()
     ended = yield from call(RevokeSubject(subject, now, reason, by, except_id, issuer.audit(now, address)))
     for session_id in ended:
@@ -304,6 +326,20 @@ def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[
     return session
 
 
+def list_live(issuer: Issuer, subject: str) -> Flow[tuple[Session, ...]]:
+    """The live sessions of a subject, the oldest first."""
+    check_subject(subject)
+    return (yield from call(ListSubject(subject, issuer.now())))
+
+
+def list_audit(issuer: Issuer, subject: str, limit: int) -> Flow[tuple[AuditEntry, ...]]:
+    """The audit trail of a subject, the latest entry first, at most `limit` of them (1 to 1000)."""
+    check_subject(subject)
+    if type(limit) is not int or not 1 <= limit <= MAX_ENTRIES:
+        raise InvalidRequest(f"limit is a whole number from 1 to {MAX_ENTRIES}.")
+    return (yield from call(ListAudit(subject, issuer.now(), limit)))
+
+
 def is_session_id(text: str) -> bool:
     """Whether `text` has the form of a session id: 32 lower-case hexadecimal digits."""
     return len(text) == 2 * SESSION_ID_BYTES and all(digit in "0123456789abcdef" for digit in text)
@@ -311,6 +347,8 @@ def is_session_id(text: str) -> bool:
 
 def genuine(issuer: Issuer, text: str) -> Flow[RefreshToken]:
     """The refresh token that `text` spells. Raises ForgedToken, by arithmetic alone."""
+    if not isinstance(text, str):
+        raise InvalidRequest(f"A refresh token is text, not {type(text).__name__}.")
     try:
         return unseal(text, issuer.tag_keys)
     except ForgedToken:

@@ -50,7 +50,9 @@ class DerivedKeys:
     @classmethod
     def of(cls, secret: str | bytes) -> "DerivedKeys":
         """Derive from a root secret of at least 32 bytes; raises ConfigurationError for a shorter one."""
-        material = secret.encode() if isinstance(secret, str) else secret
+        if not isinstance(secret, str | bytes):
+            raise ConfigurationError(f"The secret is text or bytes, not {type(secret).__name__}.")
+        material = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
         if len(material) < SECRET_BYTES:
             raise ConfigurationError(
                 f"The secret has {len(material)} bytes; at least {SECRET_BYTES} random ones are needed. "

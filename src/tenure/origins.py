@@ -43,6 +43,8 @@ def path_of(url: str) -> str:
 def allowed_origin(text: str) -> str:
     """An origin that a setting names. Raises ConfigurationError for what no browser's Origin header can ever equal."""
     wrong = f"{text!r} can't be an allowed origin: "
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{wrong}it is text.")
     if text == "*":
         raise ConfigurationError(f"{wrong}a cookie is for pages that are named, each by its own origin.")
     if "://" not in text:
@@ -62,7 +64,7 @@ def allowed_origin(text: str) -> str:
 
 def check_path(name: str, path: str) -> None:
     """Raise ConfigurationError for a path that can't be where endpoints are or a cookie goes."""
-    if not _PATH.fullmatch(path):
+    if not isinstance(path, str) or not _PATH.fullmatch(path):
         raise ConfigurationError(
             f"{name} is a path like /auth or /api/auth, of letters, digits and . _ ~ -, not {path!r}."
         )

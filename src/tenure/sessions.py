@@ -15,10 +15,10 @@ from tenure import flows
 from tenure.access import Claims
 from tenure.deployment import Deployment
 from tenure.drivers import adrive, drive
-from tenure.effects import Flow, call
+from tenure.effects import Flow
 from tenure.flows import FIRST_PARTY
 from tenure.issuer import Issuer, TokenPair
-from tenure.stores.protocol import AuditEntry, ListAudit, ListSubject, Session
+from tenure.stores.protocol import AuditEntry, Session
 
 T = TypeVar("T")
 
@@ -103,11 +103,11 @@ class Tenure(Deployment):
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of a subject, the oldest first."""
-        return self.run(call(ListSubject(subject, self.issuer.now())))
+        return self.run(flows.list_live(self.issuer, subject))
 
     def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """The audit trail of a subject, the latest entry first: who logged in from where, and how sessions ended."""
-        return self.run(call(ListAudit(subject, self.issuer.now(), limit)))
+        return self.run(flows.list_audit(self.issuer, subject, limit))
 
     def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """End a session, at once. Answers whether this call ended it."""
@@ -216,11 +216,11 @@ class AsyncTenure(Deployment):
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """As Tenure.sessions."""
-        return await self.run(call(ListSubject(subject, self.issuer.now())))
+        return await self.run(flows.list_live(self.issuer, subject))
 
     async def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """As Tenure.audit."""
-        return await self.run(call(ListAudit(subject, self.issuer.now(), limit)))
+        return await self.run(flows.list_audit(self.issuer, subject, limit))
 
     async def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """As Tenure.revoke."""

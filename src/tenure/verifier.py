@@ -18,6 +18,7 @@ from joserfc.errors import JoseError
 from tenure.access import Checker, Claims, UnknownKey, VerifyingKey, names_of
 from tenure.errors import ConfigurationError, StoreUnavailable
 from tenure.forking import survive_forks
+from tenure.inputs import check_seconds, check_setting
 from tenure.keys import import_jwk
 from tenure.origins import is_loopback
 from tenure.revocation_feed import RevocationFeed
@@ -53,6 +54,20 @@ class Verifier:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        for name, text in (("issuer", issuer), ("audience", audience)):
+            check_setting(name, text, str, "text")
+        for name, value in (
+            ("clock_skew", clock_skew),
+            ("max_age", max_age),
+            ("min_interval", min_interval),
+            ("timeout", timeout),
+        ):
+            check_seconds(name, value)
+        for name, function in (("clock", clock), ("monotonic", monotonic)):
+            if not callable(function):
+                raise ConfigurationError(f"{name} is a function, not {type(function).__name__}.")
+        check_setting("revoked", "" if revoked is None else revoked, str, "a URL")
+        check_setting("jwks", jwks, (str, Mapping), "a JWK set or the URL of one")
         self._checker = Checker(issuer, audience, clock, clock_skew)
         self._url = jwks if isinstance(jwks, str) else None
         self._max_age, self._min_interval, self._timeout = max_age, min_interval, timeout

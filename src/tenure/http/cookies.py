@@ -10,6 +10,7 @@ refresh token was handed out here. Which of several cookies of one name is ours 
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -17,9 +18,11 @@ from urllib.parse import urlsplit
 from tenure.errors import ConfigurationError, InvalidRequest
 from tenure.http.marks import companion_of, session_of
 from tenure.http.messages import Request
+from tenure.inputs import check_setting
 from tenure.origins import allowed_origin, check_path, is_loopback
 
 MARK_SECONDS = 10
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 DEVICE_SECONDS = 400 * 86400  # as long as browsers keep a cookie
 
 Header = tuple[str, str]
@@ -48,6 +51,10 @@ class CookieTransport:
     path: str | None = None
 
     def __post_init__(self) -> None:
+        check_setting("The cookies' origin", self.origin, str, "text")
+        if not isinstance(self.prefix, str) or not _NAME.fullmatch(self.prefix):
+            raise ConfigurationError("The cookies' prefix is 1 to 50 letters, digits, _ and - of ASCII.")
+        check_setting("allowed_origins", self.allowed_origins, (set, frozenset, list, tuple), "a set of origins")
         parts = urlsplit(self.origin)
         if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
             raise ConfigurationError(

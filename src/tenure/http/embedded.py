@@ -8,11 +8,13 @@ from tenure.errors import ConfigurationError, InsufficientScope
 from tenure.http.cookies import CookieTransport
 from tenure.http.routes import ROUTES, Table, below
 from tenure.http.service import PREFIX, Authenticator, PasswordCheck, Service, Throttle
+from tenure.inputs import check_setting
 from tenure.issuer import Issuer
-from tenure.origins import origin_of, other_sites
+from tenure.origins import check_path, origin_of, other_sites
 
 _OWN = ("/auth/", "/.well-known/")
 _LOGIN = "/auth/login"
+_THROTTLE = ("sign_in", "signed_in", "refresh", "refresh_refused")
 
 _log = logging.getLogger("tenure")
 
@@ -28,12 +30,16 @@ def embedded(
 ) -> Service:
     """The service inside an application. The throttle is that of `tenure serve`, the cookie for the issuer's origin,
     where nothing else is given."""
-    cookies = cookies or CookieTransport(origin_of(issuer.url))
+    cookies = CookieTransport(origin_of(issuer.url)) if cookies is None else cookies
+    check_setting("cookies", cookies, CookieTransport, "a CookieTransport")
+    check_setting("login_page", "" if login_page is None else login_page, str, "a path of this site")
+    if throttle is not None and not all(callable(getattr(throttle, name, None)) for name in _THROTTLE):
+        raise ConfigurationError(f"throttle is an object with {', '.join(_THROTTLE)}, not {type(throttle).__name__}.")
     warn_of_other_sites(cookies)
     return Service(
         issuer,
-        authenticator_of(authenticator or _Nobody()),
-        throttle or _limits(),
+        _Nobody() if authenticator is None else authenticator_of(authenticator),
+        _limits() if throttle is None else throttle,
         cookies,
         login_page=login_page,
         prefix=prefix,
@@ -67,6 +73,7 @@ OTHER_SITE = (
 
 def own_endpoints(*, login: bool, prefix: str = PREFIX) -> Table:
     """The endpoints for the application's own people; without /auth/login where the application has its own."""
+    check_path("The endpoints' prefix", prefix)
     own = {path: endpoints for path, endpoints in ROUTES.items() if path.startswith(_OWN)}
     return below(prefix, {path: endpoints for path, endpoints in own.items() if login or path != _LOGIN})
 

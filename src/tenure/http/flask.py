@@ -37,6 +37,7 @@ from tenure.http.service import (
     error_response,
     pair_response,
 )
+from tenure.inputs import check_setting
 from tenure.issuer import Issuer, TokenPair
 from tenure.sessions import Tenure
 
@@ -83,6 +84,7 @@ class Sessions:
 
     def init_app(self, app: flask.Flask) -> None:
         """Serve the endpoints below /auth. Raises ConfigurationError where a setting is missing."""
+        check_setting("app", app, flask.Flask, "a Flask application")
         missing = [f"TENURE_{name}" for name in _SETTINGS if not app.config.get(f"TENURE_{name}")]
         if missing:
             raise ConfigurationError(f"app.config lacks {', '.join(missing)}.")

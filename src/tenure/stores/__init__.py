@@ -1,6 +1,7 @@
 """Stores keep sessions: the protocol they speak, and one module for each place to keep them."""
 
 import re
+from typing import cast
 
 from tenure.errors import ConfigurationError
 from tenure.stores.memory import MemoryStore
@@ -16,6 +17,8 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
 
     migrate: whether PostgreSQL's tables are made, or brought forward, where need be. Otherwise that is an error.
     """
+    if "\0" in url or not url.isprintable():
+        raise ConfigurationError("The store's URL has characters that nobody can see.")
     if url == "memory://":
         return MemoryStore()
     if url.startswith(("postgresql://", "postgres://")):
@@ -25,6 +28,18 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
         return SqliteStore(url.removeprefix("sqlite:///"))
     raise ConfigurationError(f"The store is a URL of one of these forms: {_FORMS}.")
+
+
+def opened(store: object, *, migrate: bool = True) -> Store:
+    """A store as it is, or the one that a URL names. Raises ConfigurationError for what is neither."""
+    if isinstance(store, str):
+        return open_store(store, migrate=migrate)
+    if isinstance(store, type) or not all(callable(getattr(store, name, None)) for name in _STORE_METHODS):
+        raise ConfigurationError(f"The store is a URL ({_FORMS}) or a Store, not {type(store).__name__}.")
+    return cast(Store, store)
+
+
+_STORE_METHODS = ("run", "arun", "watch", "open", "close")
 
 
 def _postgres(url: str, *, migrate: bool) -> Store:
