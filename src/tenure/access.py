@@ -10,7 +10,7 @@ the same for every token of one key: it is encoded once, and read once.
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 from joserfc.util import json_b64decode, json_b64encode, urlsafe_b64decode, urlsafe_b64encode
 
+from tenure.cutoffs import Cutoff
 from tenure.errors import ConfigurationError, ExpiredAccessToken, InvalidAccessToken, RevokedAccessToken
 from tenure.keys import ALGORITHMS, SigningKey
 
@@ -149,6 +150,7 @@ class Checker:
         self._keys: Mapping[str, VerifyingKey] = {}
         self._headers: dict[bytes, tuple[_Algorithm, Key]] = {}
         self._revoked: dict[str, float] = {}
+        self.cutoffs: Sequence[Cutoff] = ()
         self._waiting: dict[str, list[Callable[[], object]]] = {}
 
     def use_keys(self, keys: Mapping[str, VerifyingKey]) -> None:
@@ -207,7 +209,17 @@ class Checker:
             raise ExpiredAccessToken
         if claims.session_id in self._revoked:
             raise RevokedAccessToken
+        if self.cutoffs:
+            self._check_cutoffs(claims)
         return claims
+
+    def _check_cutoffs(self, claims: Claims) -> None:
+        began = float(claims.raw.get("auth_time", 0))
+        refusing = [one for one in self.cutoffs if one.refuses(claims.issued_at, began, claims.client_id)]
+        if any(one.is_final for one in refusing):
+            raise RevokedAccessToken
+        if refusing:
+            raise ExpiredAccessToken
 
     def _check_signature(self, token: str) -> str:
         if len(token) > MAX_TOKEN_CHARS:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tenure import flows, upkeep
+from tenure import flows, overview, upkeep
 from tenure.effects import Flow
 from tenure.errors import ConfigurationError, StoreUnavailable
 from tenure.events import Event, Hook
@@ -145,9 +145,11 @@ class Deployment:
         if not self.issuer.ring.keys:
             yield from upkeep.load_companions(self.issuer)
         yield from upkeep.keep_ring(self.issuer)
+        yield from overview.load_cutoffs(self.issuer)
         self._position = yield from upkeep.follow_revocations(self.issuer, self._position)
         yield from upkeep.repeat_revocations(self.issuer)
         yield from upkeep.end_unanswered(self.issuer)
+        yield from overview.go_on_sweeping(self.issuer)
 
     def _failed_upkeep(self, problem: Exception) -> None:
         """The next round may go better. Meanwhile the store may have been replaced by a late copy of itself."""

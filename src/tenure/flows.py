@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure.access import application_claims
+from tenure.cutoffs import REASON as CUTOFF
 from tenure.effects import Flow, ask, call
 from tenure.errors import (
     ConfigurationError,
@@ -166,6 +167,9 @@ def exchange(
     session = None
     if scope is None and issuer.claims is None and not issuer.checker.is_revoked(token.session_id.hex()):
         session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
+    if session is not None and issuer.is_cut_off(session):
+        yield from end_session(issuer, session.id, reason=CUTOFF, by="policy", address=address)
+        raise SessionEnded("revoked")
     if session is None:
         verdict, session, claims = yield from _judged(issuer, token, attempt_hash, client_id, scope, now, address)
     else:
@@ -217,6 +221,9 @@ def _judged(
             # Alive in the store, but this instance has heard of its end: a failover has lost that write.
             issuer.doubts_store = True
             yield from end_session(issuer, session.id, reason=REVOCATION_LOST, by="policy")
+            raise SessionEnded("revoked")
+        if issuer.is_cut_off(session):
+            yield from end_session(issuer, session.id, reason=CUTOFF, by="policy", address=address)
             raise SessionEnded("revoked")
         claims = yield from _current_claims(issuer, session)
         if claims is None:
@@ -320,6 +327,8 @@ def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[
     token = yield from genuine(issuer, text)
     session = yield from call(Get(token.session_id.hex()))
     if session is None or not session.is_live(now) or client_id not in (None, session.client_id):
+        raise InvalidGrant("The refresh token is not active.")
+    if issuer.is_cut_off(session):
         raise InvalidGrant("The refresh token is not active.")
     if judge(session.head, token, None, now, issuer.policy.leeway) in (Verdict.REUSE, Verdict.REFUSE):
         raise InvalidGrant("The refresh token is not active.")

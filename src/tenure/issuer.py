@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenure.access import Checker, Claims, Signer, VerifyingKey, check_fits
+from tenure.cutoffs import Cutoff
 from tenure.errors import ConfigurationError, InvalidAccessToken, StoreUnavailable, TenureError
 from tenure.inputs import check_setting, shortened
 from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
@@ -95,6 +96,16 @@ class Issuer:
         self.heard = 0
         self.observe: Observer | None = None
         self._signer: Signer | None = None
+
+    def use_cutoffs(self, cutoffs: Sequence[Cutoff]) -> None:
+        """From now on refuse what these refuse."""
+        if tuple(cutoffs) != self.checker.cutoffs:
+            self.checker.cutoffs = tuple(cutoffs)
+            self.heard += 1
+
+    def is_cut_off(self, session: Session) -> bool:
+        """Whether a cutoff has ended this session, although it may be alive in the store yet."""
+        return any(cutoff.ends(session) for cutoff in self.checker.cutoffs)
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
         """From now on sign and check with the keys of `ring`, as they are in the store's `records`."""

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from tenure.access import Checker
+from tenure.cutoffs import cutoff_in
 
 WAIT_SECONDS = 25
 _MAX_BYTES = 8 * 1024 * 1024
@@ -59,4 +60,5 @@ class RevocationFeed:
         self._checker.forget_expired()
         for entry in news["revoked"]:
             self._checker.revoke(str(entry["sid"]), float(entry["revoked_at"]) + float(news["keep_for"]))
+        self._checker.cutoffs = tuple(cutoff_in(json.dumps(one)) for one in news.get("cutoffs", []))
         self._position, self._begun = int(news["position"]), True

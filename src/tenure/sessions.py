@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from tenure import flows
+from tenure import flows, overview
 from tenure.access import Claims
 from tenure.deployment import Deployment
 from tenure.drivers import adrive, drive
 from tenure.effects import Flow
 from tenure.flows import FIRST_PARTY
 from tenure.issuer import Issuer, TokenPair
-from tenure.stores.protocol import AuditEntry, Session
+from tenure.overview import STEPS_AT_A_GLANCE, Overview, which_sessions
+from tenure.stores.protocol import AuditEntry, Page, Session
 
 T = TypeVar("T")
 
@@ -118,6 +119,40 @@ class Tenure(Deployment):
     ) -> int:
         """End all sessions of a subject (but one), at once. Answers how many this call ended."""
         return self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
+
+    def overview(self, *, since: float | None = None, exact: bool = False) -> Overview:
+        """How many sessions there are, and what has happened since a moment (seconds, UTC; by default a day ago).
+
+        Not `exact`, a store of millions is looked at in part, and the numbers are extrapolated.
+        """
+        return self.run(overview.overview(self.issuer, since=since, steps=None if exact else STEPS_AT_A_GLANCE))
+
+    def latest(
+        self, *, client_id: str = "", device: str = "", before: float | None = None, cursor: str = "", limit: int = 100
+    ) -> Page:
+        """Live sessions of everybody, the latest login first, in pages: `cursor` is that of the page before.
+
+        client_id, device (a part of its name) and before (seconds, UTC): only those.
+        """
+        which = which_sessions(before, client_id, device)
+        return self.run(overview.latest(self.issuer, which, cursor=cursor, limit=limit))
+
+    def count_where(self, *, before: float | None = None, client_id: str = "", device: str = "") -> int:
+        """How many live sessions `revoke_where` would end."""
+        return self.run(overview.count_where(self.issuer, which_sessions(before, client_id, device)))
+
+    def revoke_where(
+        self, *, before: float | None = None, client_id: str = "", device: str = "", by: str = "application"
+    ) -> int:
+        """End all sessions, or those of which all of this holds: they began before a moment (seconds, UTC), they are of
+        a client, their device's name has this in it. Answers how many this ended.
+
+        It holds at once, for access tokens as well; the sessions are ended step by step, without stopping others.
+        """
+        which = which_sessions(before, client_id, device)
+        made = self.run(overview.cut_off(self.issuer, which, by))
+        ended, _ = self.run(overview.sweep(self.issuer, made))
+        return ended
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its result."""
@@ -231,6 +266,30 @@ class AsyncTenure(Deployment):
     ) -> int:
         """As Tenure.revoke_all."""
         return await self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
+
+    async def overview(self, *, since: float | None = None, exact: bool = False) -> Overview:
+        """As Tenure.overview."""
+        return await self.run(overview.overview(self.issuer, since=since, steps=None if exact else STEPS_AT_A_GLANCE))
+
+    async def latest(
+        self, *, client_id: str = "", device: str = "", before: float | None = None, cursor: str = "", limit: int = 100
+    ) -> Page:
+        """As Tenure.latest."""
+        which = which_sessions(before, client_id, device)
+        return await self.run(overview.latest(self.issuer, which, cursor=cursor, limit=limit))
+
+    async def count_where(self, *, before: float | None = None, client_id: str = "", device: str = "") -> int:
+        """As Tenure.count_where."""
+        return await self.run(overview.count_where(self.issuer, which_sessions(before, client_id, device)))
+
+    async def revoke_where(
+        self, *, before: float | None = None, client_id: str = "", device: str = "", by: str = "application"
+    ) -> int:
+        """As Tenure.revoke_where."""
+        which = which_sessions(before, client_id, device)
+        made = await self.run(overview.cut_off(self.issuer, which, by))
+        ended, _ = await self.run(overview.sweep(self.issuer, made))
+        return ended
 
     async def until_revoked(self, session_id: str) -> None:
         """Wait until this instance hears that a session was ended: to close what is open for it."""

@@ -76,7 +76,7 @@ def attempts(function: Callable[..., Any], valid: dict[str, Any]) -> Iterator[di
 
 
 def said(refusal: TenureError) -> None:
-    assert str(refusal).endswith((".", ")", "'"))
+    assert str(refusal).endswith((".", ")", "'", "?"))
     assert SECRET not in str(refusal)
 
 

@@ -1,5 +1,6 @@
 """Flags made from the settings, and how a command comes to its deployment."""
 
+import datetime
 import functools
 import os
 import time
@@ -15,8 +16,9 @@ from tenure.drivers import drive
 from tenure.effects import Flow
 from tenure.errors import StoreUnavailable, TenureError
 from tenure.issuer import Issuer
+from tenure.overview import which_sessions
 from tenure.server.secret import root_secret
-from tenure.server.settings import ENVIRONMENT_PREFIX, Settings, load
+from tenure.server.settings import ENVIRONMENT_PREFIX, Settings, load, seconds
 from tenure.stores import open_store
 from tenure.stores.protocol import Store
 
@@ -126,3 +128,35 @@ def _without_none(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, types.UnionType):
         return next(kind for kind in get_args(annotation) if kind is not type(None))
     return annotation
+
+
+class Duration(click.ParamType[float]):
+    """A number of seconds, or with a unit like 10m or 14d."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The duration in seconds."""
+        try:
+            return float(str(seconds(value)))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+def which_options(command: F) -> F:
+    """The flags that say which sessions are meant; the command gets `which`."""
+
+    @functools.wraps(command)
+    def run(*args: Any, client: str, device: str, before: datetime.datetime | None, **arguments: Any) -> Any:
+        moment = None if before is None else before.replace(tzinfo=datetime.UTC).timestamp()
+        return command(*args, which=which_sessions(moment, client, device), **arguments)
+
+    options = (
+        click.option("--client", default="", metavar="CLIENT_ID", help="Only those of this client."),
+        click.option("--device", default="", metavar="TEXT", help="Only those whose device's name has this in it."),
+        click.option("--before", type=click.DateTime(), help="Only those that began before this moment (UTC)."),
+    )
+    decorated: Any = run
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]

@@ -10,27 +10,14 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from tenure.cli.options import Deployment, deployment_options, plain_errors, settings_options
+from tenure.cli.options import Deployment, Duration, deployment_options, plain_errors, settings_options
 from tenure.cli.output import json_option, print_done
-from tenure.server.settings import Settings, seconds
+from tenure.server.settings import Settings
 from tenure.stores import copying, open_store
 from tenure.upkeep import purge as purge_flow
 
 BATCH = 1000
 PAUSE_SECONDS = 0.05
-
-
-class Duration(click.ParamType[float]):
-    """A number of seconds, or with a unit like 10m or 14d."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The duration in seconds."""
-        try:
-            return float(str(seconds(value)))
-        except ValueError as problem:
-            self.fail(str(problem), param, ctx)
 
 
 @click.command()

@@ -4,18 +4,21 @@ import base64
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
-from tenure import flows
-from tenure.cli.options import Deployment, deployment_options
+from tenure import flows, overview
+from tenure.cli.options import Deployment, Duration, deployment_options, which_options
 from tenure.cli.output import json_option, print_done, print_fields, print_rows
 from tenure.effects import Flow, call
 from tenure.errors import ForgedToken, InvalidAccessToken
 from tenure.family import Verdict, judge
 from tenure.http.auth import described
-from tenure.stores.protocol import Get, ListAudit, ListSubject
+from tenure.stores.protocol import Get, ListAudit, Which
 from tenure.tokens import PREFIX, unseal
 from tenure.upkeep import load_ring
 
@@ -26,25 +29,66 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--subject", required=True, help="Whose sessions.")
+@click.option("--subject", help="Whose sessions; the oldest first. By default everybody's, the latest login first.")
+@which_options
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many.")
+@click.option("--cursor", default="", help="Where the page begins: what the page before has printed.")
 @json_option
 @deployment_options()
-def list_sessions(deployment: Deployment, subject: str, as_json: bool) -> None:
-    """List the live sessions of a subject."""
-    live = deployment.store.run(ListSubject(subject, deployment.issuer.now()))
+def list_sessions(
+    deployment: Deployment, which: Which, subject: str | None, limit: int, cursor: str, as_json: bool
+) -> None:
+    """List live sessions, in pages."""
     columns = ["id", "device", "client_id", "created_at", "last_used_at", "expires_at"]
-    print_rows([described(session) for session in live], as_json=as_json, columns=columns)
+    if subject is None:
+        page = deployment.run(overview.latest(deployment.issuer, which, cursor=cursor, limit=limit))
+        rows = [{**described(session), "subject": session.subject} for session in page.sessions]
+        columns.insert(1, "subject")
+    else:
+        live = deployment.run(flows.list_live(deployment.issuer, subject))
+        page = overview.page_of_subject([one for one in live if which.includes(one)], cursor, limit)
+        rows = [described(session) for session in page.sessions]
+    print_rows(rows, as_json=as_json, columns=columns)
+    if page.cursor:
+        click.echo(f"There are more: --cursor {page.cursor}", err=True)
+
+
+@sessions.command("overview")
+@click.option("--since", type=Duration(), default="1d", show_default=True, help="How far back to look.")
+@click.option("--exact", is_flag=True, help="Look at all sessions, however many.")
+@json_option
+@deployment_options()
+def show_overview(deployment: Deployment, since: float, exact: bool, as_json: bool) -> None:
+    """Print how many sessions there are, and what has happened lately."""
+    issuer, steps = deployment.issuer, None if exact else overview.STEPS_AT_A_GLANCE
+    found = deployment.run(overview.overview(issuer, since=issuer.now() - since, steps=steps))
+    print_fields({**asdict(found), "thefts": found.thefts}, as_json=as_json)
 
 
 @sessions.command("revoke")
 @click.argument("session_id", required=False)
 @click.option("--subject", help="End all sessions of this subject.")
+@click.option("--all", "everybody", is_flag=True, help="End everybody's sessions.")
+@which_options
+@click.option("--yes", is_flag=True, help="Don't ask, after how many it would be.")
 @json_option
 @deployment_options()
-def revoke_sessions(deployment: Deployment, session_id: str | None, subject: str | None, as_json: bool) -> None:
-    """End one session, or all of a subject."""
-    if (session_id is None) == (subject is None):
-        raise click.UsageError("Name either a session or --subject.")
+def revoke_sessions(
+    deployment: Deployment,
+    which: Which,
+    session_id: str | None,
+    subject: str | None,
+    everybody: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """End one session, all of a subject; or, after an incident, many: of a client, of a device, those that began before
+    a moment, or all. These hold at once, for access tokens as well."""
+    if [session_id is not None, subject is not None, everybody or which != Which()].count(True) != 1:
+        raise click.UsageError("Name a session, or --subject, or which: --client, --device, --before, --all.")
+    if session_id is None and subject is None:
+        _revoke_many(deployment, which, yes=yes, as_json=as_json)
+        return
     how = {"reason": "ended_by_admin", "by": "command line"}
     if subject is not None:
         ended = deployment.run(flows.end_all(deployment.issuer, subject, except_id=None, **how))
@@ -53,6 +97,25 @@ def revoke_sessions(deployment: Deployment, session_id: str | None, subject: str
     if session_id is not None and not ended:
         raise click.ClickException(f"There is no live session {session_id}.")
     print_done(f"{ended} sessions were ended.", {"ended": ended}, as_json=as_json)
+
+
+def _revoke_many(deployment: Deployment, which: Which, *, yes: bool, as_json: bool) -> None:
+    with Progress(console=Console(stderr=True), disable=as_json) as bar:
+        task = bar.add_task("counting", total=1.0)
+        told = partial(_show_progress, bar, task)
+        live = deployment.run(overview.count_where(deployment.issuer, which, told))
+    if not yes:
+        click.confirm(f"{live} live sessions would be ended. Go on?", abort=True, err=True)
+    made = deployment.run(overview.cut_off(deployment.issuer, which, "command line"))
+    with Progress(console=Console(stderr=True), disable=as_json) as bar:
+        task = bar.add_task("ending", total=1.0)
+        told = partial(_show_progress, bar, task)
+        ended, _ = deployment.run(overview.sweep(deployment.issuer, made, told))
+    print_done(f"{ended} sessions were ended.", {"ended": ended}, as_json=as_json)
+
+
+def _show_progress(bar: Progress, task: TaskID, done: float) -> None:
+    bar.update(task, completed=done)
 
 
 @click.command()

@@ -1,9 +1,10 @@
 """For backends in any language that did their own login, with an API key: make, list and end sessions."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tenure import flows
+from tenure import flows, overview
 from tenure.access import application_claims
 from tenure.effects import Flow, call
 from tenure.errors import ConfigurationError, InvalidRequest
@@ -12,7 +13,7 @@ from tenure.http.auth import described, existing
 from tenure.http.clients import authenticate_api_key, find_client
 from tenure.http.messages import Request, Response, json_object, json_response, no_content, optional_text, query, text
 from tenure.http.service import Service, token_answer
-from tenure.stores.protocol import ListAudit, ListSubject
+from tenure.stores.protocol import ListAudit, Which
 
 
 def create_session(service: Service, request: Request) -> Flow[Response]:
@@ -36,11 +37,35 @@ def create_session(service: Service, request: Request) -> Flow[Response]:
 
 
 def list_sessions(service: Service, request: Request) -> Flow[Response]:
-    """GET /admin/sessions?subject="""
+    """GET /admin/sessions: of a `subject`, the oldest first; or of all, the latest first, in pages
+
+    All can be narrowed to a `client_id`, a `device`, those that began `before` a moment. The answer's `cursor` is the
+    next request's.
+    """
     yield from authenticate_api_key(service.clients, request)
-    subject = text(query(request), "subject", longest=255)
-    sessions = yield from call(ListSubject(subject, service.issuer.now()))
-    return json_response({"sessions": [described(session) for session in sessions]})
+    parameters = query(request)
+    if "subject" not in parameters:
+        which, limit, cursor = _which(parameters), _limit(parameters), parameters.get("cursor", "")
+        page = yield from overview.latest(service.issuer, which, cursor=cursor, limit=limit)
+        sessions = [{**described(session), "subject": session.subject} for session in page.sessions]
+        return json_response({"sessions": sessions, "cursor": page.cursor})
+    live = yield from flows.list_live(service.issuer, text(parameters, "subject", longest=255))
+    page = overview.page_of_subject(live, parameters.get("cursor", ""), _limit(parameters))
+    return json_response({"sessions": [described(session) for session in page.sessions], "cursor": page.cursor})
+
+
+def show_overview(service: Service, request: Request) -> Flow[Response]:
+    """GET /admin/overview: how many sessions there are, and what has happened since a moment (a day ago)"""
+    yield from authenticate_api_key(service.clients, request)
+    since = _moment(query(request), "since")
+    found = yield from overview.overview(service.issuer, since=since, steps=overview.STEPS_AT_A_GLANCE)
+    return json_response({**asdict(found), "thefts": found.thefts})
+
+
+def count_sessions(service: Service, request: Request) -> Flow[Response]:
+    """GET /admin/sessions/count: how many live sessions a DELETE with the same parameters would end"""
+    yield from authenticate_api_key(service.clients, request)
+    return json_response({"live": (yield from overview.count_where(service.issuer, _which(query(request))))})
 
 
 def list_audit(service: Service, request: Request) -> Flow[Response]:
@@ -62,9 +87,20 @@ def end_session(service: Service, request: Request) -> Flow[Response]:
 
 
 def end_sessions(service: Service, request: Request) -> Flow[Response]:
-    """DELETE /admin/sessions?subject="""
+    """DELETE /admin/sessions: of a `subject`; or of a `client_id`, a `device`, `before` a moment; or `all=true`
+
+    It holds at once. Many sessions are then ended step by step: `complete` says whether that is done.
+    """
     name = yield from authenticate_api_key(service.clients, request)
-    subject = text(query(request), "subject", longest=255)
+    parameters = query(request)
+    if "subject" not in parameters:
+        which = _which(parameters)
+        if which == Which() and parameters.get("all") != "true":
+            raise InvalidRequest("Name a subject, or a client_id, a device, a moment before; or say all=true.")
+        made = yield from overview.cut_off(service.issuer, which, f"api-key:{name}")
+        ended, complete = yield from overview.sweep(service.issuer, made, steps=_SWEEP_STEPS)
+        return json_response({"ended": ended, "complete": complete})
+    subject = text(parameters, "subject", longest=255)
     ended = yield from flows.end_all(
         service.issuer,
         subject,
@@ -74,6 +110,31 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
         address=request.address,
     )
     return json_response({"ended": ended})
+
+
+_SWEEP_STEPS = 20
+"""What one request does by itself. Upkeep goes on with the rest."""
+
+
+def _which(parameters: Mapping[str, str]) -> Which:
+    known = {name: parameters.get(name, "") for name in ("client_id", "device")}
+    return overview.which_sessions(_moment(parameters, "before"), **known)
+
+
+def _moment(parameters: Mapping[str, str], name: str) -> float | None:
+    if name not in parameters:
+        return None
+    try:
+        return float(parameters[name])
+    except ValueError:
+        raise InvalidRequest(f"{name} is a number of seconds since 1970, UTC.") from None
+
+
+def _limit(parameters: Mapping[str, str]) -> int:
+    value = parameters.get("limit", "100")
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:5]) <= overview.LONGEST_PAGE):
+        raise InvalidRequest(f"limit is a whole number from 1 to {overview.LONGEST_PAGE}.")
+    return int(value)
 
 
 def _claims(body: dict[str, Any]) -> dict[str, Any]:

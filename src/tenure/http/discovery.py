@@ -69,7 +69,7 @@ def readyz(service: Service, request: Request) -> Flow[Response]:
     except StoreUnavailable as problem:
         if problem.detail is None or not service.clients.knows_api_key(request):
             raise
-        raise StoreUnavailable(f"The session store does not take a write: {problem.detail}") from None
+        raise StoreUnavailable(f"The session store does not take a write: {problem.detail}.") from None
     return json_response({"status": "ok"})
 
 

@@ -1,6 +1,8 @@
 """The endpoints inside somebody's own application: what the adapter of every framework begins with."""
 
+import inspect
 import logging
+from collections.abc import Callable
 from typing import cast
 
 from tenure.access import Claims
@@ -50,12 +52,22 @@ def authenticator_of(given: Authenticator | PasswordCheck) -> Authenticator:
     """An authenticator, or a function of a name and a password in its place. Raises ConfigurationError for others."""
     if callable(getattr(given, "authenticate", None)) and not isinstance(given, type):
         return cast(Authenticator, given)
-    if callable(given) and not isinstance(given, type):
+    if callable(given) and not isinstance(given, type) and _takes_two(given):
         return _Checking(given)
     raise ConfigurationError(
-        "authenticator is an object with a method authenticate(username, password), or a function of these two: it "
-        f"answers the person's subject, or None. This is {type(given).__name__}."
+        f"The authenticator ({type(given).__name__}) has no method authenticate(username, password), and is no function "
+        "of these two. It answers the person's subject, or None."
     )
+
+
+def _takes_two(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind("username", "password")
+    except TypeError:
+        return False
+    except ValueError:  # a function of C that does not say
+        return True
+    return True
 
 
 def warn_of_other_sites(cookies: CookieTransport) -> None:

@@ -23,7 +23,7 @@ _FAILURES = {
     413: "The body is too large.",
     415: "The body is of the wrong type.",
     429: "Too many attempts; Retry-After says when to come again.",
-    503: "The store can't be reached right now; nothing is known to have changed.",
+    503: "The store or the application did not answer; the same request may be sent again.",
 }
 
 _ATTEMPT_KEY: Schema = {
@@ -75,6 +75,17 @@ def _operation(
 
 _SESSION_ID = _parameter("id", "path", {"type": "string"})
 _SUBJECT = _parameter("subject", "query", text(255))
+_NUMBER: Schema = {"type": "number", "minimum": 0, "maximum": 4_000_000_000}
+_WHICH = [
+    _parameter("client_id", "query", text(100, 0), required=False),
+    _parameter("device", "query", text(200, 0), required=False),
+    _parameter("before", "query", _NUMBER, required=False),
+]
+_PAGE = [
+    _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 1000}, required=False),
+    _parameter("cursor", "query", text(60, 0), required=False),
+]
+_OF_SUBJECT = _parameter("subject", "query", text(255), required=False)
 _OTHERS = _parameter("others", "query", {"enum": ["true", "false"]}, required=False)
 _CLIENT: dict[str, Schema] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
 _OWN_TOKEN = object_([], refresh_token=TOKEN)
@@ -225,14 +236,34 @@ _PATHS: dict[str, dict[str, Schema]] = {
             security=_API_KEY,
         ),
         "get": _operation(
-            "The live sessions of a subject", "Sessions", [400, 401], parameters=[_SUBJECT], security=_API_KEY
+            "Live sessions, of a subject or the latest of all, in pages",
+            "Sessions",
+            [400, 401],
+            parameters=[_OF_SUBJECT, *_WHICH, *_PAGE],
+            security=_API_KEY,
         ),
         "delete": _operation(
-            "End all sessions of a subject", "Ended", [400, 401], parameters=[_SUBJECT], security=_API_KEY
+            "End all sessions of a subject, or those that are meant",
+            "Ended",
+            [400, 401],
+            parameters=[_OF_SUBJECT, *_WHICH, _parameter("all", "query", {"const": "true"}, required=False)],
+            security=_API_KEY,
         ),
     },
     "/admin/sessions/{id}": {
         "delete": _operation("End one session", None, [401, 404], parameters=[_SESSION_ID], security=_API_KEY)
+    },
+    "/admin/sessions/count": {
+        "get": _operation("How many live sessions are meant", "Count", [400, 401], parameters=_WHICH, security=_API_KEY)
+    },
+    "/admin/overview": {
+        "get": _operation(
+            "How many sessions there are, and what has happened lately",
+            "Overview",
+            [400, 401],
+            parameters=[_parameter("since", "query", _NUMBER, required=False)],
+            security=_API_KEY,
+        )
     },
     "/admin/audit": {
         "get": _operation(

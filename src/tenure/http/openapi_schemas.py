@@ -82,5 +82,18 @@ SCHEMAS: dict[str, Schema] = {
             ),
         },
     ),
+    "Count": object_(["live"], live={"type": "integer", "minimum": 0}),
+    "Overview": object_(
+        ["now", "since", "live", "refreshed", "estimated", "by_client", "logins", "ended", "thefts"],
+        now={"type": "number"},
+        since={"type": "number"},
+        live={"type": "integer", "minimum": 0},
+        refreshed={"type": "integer", "minimum": 0},
+        estimated={"type": "boolean"},
+        by_client={"type": "object", "additionalProperties": {"type": "integer"}},
+        logins={"type": "integer", "minimum": 0},
+        ended={"type": "object", "additionalProperties": {"type": "integer"}},
+        thefts={"type": "integer", "minimum": 0},
+    ),
     "Anything": {"type": "object"},
 }

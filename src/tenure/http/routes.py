@@ -26,6 +26,8 @@ ROUTES: Table = {
         "GET": admin.list_sessions,
         "DELETE": admin.end_sessions,
     },
+    "/admin/sessions/count": {"GET": admin.count_sessions},
+    "/admin/overview": {"GET": admin.show_overview},
     "/admin/sessions/{id}": {"DELETE": admin.end_session},
     "/admin/audit": {"GET": admin.list_audit},
     "/.well-known/oauth-authorization-server": {"GET": discovery.metadata},

@@ -5,6 +5,7 @@ keep the answer for some seconds. A verifier has the public keys, and follows `/
 session reaches it at once, and not only when the access token has expired.
 """
 
+import json
 from urllib.parse import quote
 
 from tenure.effects import Flow, Pause, call
@@ -42,21 +43,28 @@ def revoked(service: Service, request: Request) -> Flow[Response]:
     """
     parameters = query(request)
     since, wait = _number(parameters, "since"), min(_number(parameters, "wait"), LONGEST_WAIT_SECONDS)
-    heard = service.issuer.heard
+    heard, cutoffs = service.issuer.heard, service.issuer.checker.cutoffs
     news = yield from call(RevokedSince(since))
     for _ in range(int(wait / LOOK_SECONDS)):
-        if _alive(service, news):
+        if _alive(service, news) or service.issuer.checker.cutoffs != cutoffs:
             break
         yield Pause(LOOK_SECONDS)
         if service.issuer.heard != heard:
             heard = service.issuer.heard
             news = yield from call(RevokedSince(since))
     told, policy = _alive(service, news), service.issuer.policy
+    ended = [one.body() for one in service.issuer.checker.cutoffs]
     etag = f'"{news.position}"'
     headers = [("etag", etag), ("access-control-allow-origin", "*")]
-    if not told and request.headers.get("if-none-match") == etag:
+    if not told and not ended and request.headers.get("if-none-match") == etag:
         return Response(304, headers)
-    content = {"position": news.position, "keep_for": policy.access_ttl + policy.clock_skew, "revoked": told}
+    content: dict[str, object] = {
+        "position": news.position,
+        "keep_for": policy.access_ttl + policy.clock_skew,
+        "revoked": told,
+    }
+    if ended:
+        content["cutoffs"] = [json.loads(one) for one in ended]
     return json_response(content, headers=headers, cache="no-cache")
 
 

@@ -27,7 +27,7 @@ from tenure.stores.protocol import (
     Store,
 )
 
-RECORDS = ("account", "client", "api_key", "signing_key")
+RECORDS = ("account", "client", "api_key", "signing_key", "cutoff", "deployment")
 PAGE = 1000
 LATELY_SECONDS = 86400.0
 

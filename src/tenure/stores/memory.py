@@ -1,6 +1,7 @@
 """The memory store: for tests and toys. It forgets everything when the process ends, and shares nothing with others."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -13,12 +14,15 @@ from tenure.stores.protocol import (
     AuditEntry,
     AuditPage,
     Call,
+    CountAudit,
+    Counts,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
     KeepAudit,
     ListAudit,
+    ListLatest,
     ListRecords,
     ListSubject,
     Page,
@@ -29,11 +33,14 @@ from tenure.stores.protocol import (
     Revoke,
     RevokedSince,
     RevokeSubject,
+    RevokeWhere,
     Scan,
     ScanAudit,
     Session,
+    Survey,
+    Swept,
 )
-from tenure.stores.rows import entry_of, latest_first, page_of
+from tenure.stores.rows import entry_of, latest_cursor, latest_first, latest_from, micros, page_of, part_of
 
 T = TypeVar("T")
 
@@ -60,6 +67,10 @@ class MemoryStore:
             KeepAudit: self._keep_audit,
             ScanAudit: self._scan_audit,
             RevokedSince: self._revoked_since,
+            Survey: self._survey,
+            RevokeWhere: self._revoke_where,
+            ListLatest: self._list_latest,
+            CountAudit: self._count_audit,
             Purge: self._purge,
             Scan: self._scan,
             Restore: self._restore,
@@ -124,14 +135,15 @@ class MemoryStore:
         self._sessions[session.id] = moved
         return moved
 
-    def _revoke(self, call: Revoke) -> Session | None:
+    def _revoke(self, call: Revoke, *, told: bool = True) -> Session | None:
         session = self._sessions.get(call.session_id)
         if session is None or session.revoked_at is not None:
             return None
         ended = replace(session, revoked_at=call.now, revoked_reason=call.reason, revoked_by=call.by)
         self._sessions[session.id] = ended
-        self._position += 1
-        self._revocations.append((self._position, session.id, call.now))
+        if told:
+            self._position += 1
+            self._revocations.append((self._position, session.id, call.now))
         self._note(ended, call.audit)
         return ended
 
@@ -172,6 +184,36 @@ class MemoryStore:
         return Revocations(
             news[-1][0] if news else call.position, tuple((session_id, at) for _, session_id, at in news)
         )
+
+    def _next(self, cursor: str, limit: int) -> tuple[list[Session], str, float]:
+        ids = sorted(session_id for session_id in self._sessions if session_id > cursor)[:limit]
+        following = ids[-1] if len(ids) == limit else ""
+        return [self._sessions[session_id] for session_id in ids], following, part_of(following)
+
+    def _survey(self, call: Survey) -> Counts:
+        some, cursor, progress = self._next(call.cursor, call.limit)
+        live = [session for session in some if session.is_live(call.now) and call.which.includes(session)]
+        refreshed = sum(one.head.generation > 0 and one.last_used_at > call.since for one in live)
+        return Counts(len(live), refreshed, Counter(one.client_id for one in live), cursor, progress)
+
+    def _revoke_where(self, call: RevokeWhere) -> Swept:
+        some, cursor, progress = self._next(call.cursor, call.limit)
+        chosen = [session for session in some if session.is_live(call.now) and call.which.includes(session)]
+        for session in chosen:
+            self._revoke(Revoke(session.id, call.now, call.reason, call.by, call.audit), told=False)
+        return Swept(len(chosen), cursor, progress)
+
+    def _list_latest(self, call: ListLatest) -> Page:
+        begin = latest_from(call.cursor)
+        meant = [one for one in self._sessions.values() if one.is_live(call.now) and call.which.includes(one)]
+        places = sorted(((micros(one.created_at), one.id) for one in meant), reverse=True)
+        found = [place for place in places if place < begin][: call.limit]
+        cursor = latest_cursor(*found[-1]) if len(found) == call.limit else ""
+        return Page(tuple(self._sessions[session_id] for _, session_id in found), cursor, 1.0)
+
+    def _count_audit(self, call: CountAudit) -> dict[tuple[str, str], int]:
+        late = [entry for _, _, entry in self._audit if entry.at > call.since]
+        return dict(Counter((entry.kind, entry.reason or "") for entry in late))
 
     def _purge(self, call: Purge) -> int:
         self._revocations = [entry for entry in self._revocations if entry[2] >= call.before]

@@ -12,6 +12,9 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from tenure.family import Head
 
+FOREVER = 2.0**42
+"""A moment after all others, in seconds, UTC."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -164,6 +167,103 @@ class ListAudit(Call[tuple[AuditEntry, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Some of all sessions, live or not. cursor: where the next page begins, or "" after the last. progress: how much
+    of the store has been seen, from 0 to 1, about."""
+
+    sessions: tuple[Session, ...]
+    cursor: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which sessions are meant: those of which all of this holds.
+
+    before: they began before this moment (seconds, UTC). client_id: whose they are, or "" for any. device: a part of
+    the device's name, as it is spelled there, or "" for any.
+    """
+
+    before: float = FOREVER
+    client_id: str = ""
+    device: str = ""
+
+    def includes(self, session: Session) -> bool:
+        """Whether a session is meant."""
+        return (
+            session.created_at < self.before
+            and self.client_id in ("", session.client_id)
+            and self.device in session.device
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a part of the store holds: `live` sessions, how many of them were `refreshed` lately, `by_client`.
+
+    cursor and progress: as a Page has them.
+    """
+
+    live: int
+    refreshed: int
+    by_client: Mapping[str, int]
+    cursor: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Survey(Call[Counts]):
+    """Count those live sessions among the next `limit` of all (from `cursor` on) that are meant. since: from when on a
+    refresh is late enough to be counted (seconds, UTC)."""
+
+    which: Which
+    now: float
+    since: float
+    cursor: str = ""
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many sessions were ended. cursor and progress: as a Page has them."""
+
+    ended: int
+    cursor: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeWhere(Call[Swept]):
+    """End those live sessions among the next `limit` of all (from `cursor` on) that are meant. The feed does not tell
+    of them: a cutoff does."""
+
+    which: Which
+    now: float
+    reason: str
+    by: str
+    cursor: str = ""
+    limit: int = 1000
+    audit: Audit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListLatest(Call[Page]):
+    """Live sessions that are meant, the latest login first: at most `limit`, and fewer where few of many are meant."""
+
+    which: Which
+    now: float
+    cursor: str = ""
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CountAudit(Call[Mapping[tuple[str, str], int]]):
+    """How many logins and ends there were since a moment (seconds, UTC): by kind and reason ("" for none)."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Revocations:
     """Sessions revoked since some position in the feed: ids with the moment (seconds, UTC), and the new position.
 
@@ -192,16 +292,6 @@ class Purge(Call[int]):
     before: float
     now: float
     limit: int = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of all sessions, live or not. cursor: where the next page begins, or "" after the last. progress: how much
-    of the store has been seen, from 0 to 1, about."""
-
-    sessions: tuple[Session, ...]
-    cursor: str
-    progress: float
 
 
 @dataclass(frozen=True, slots=True)

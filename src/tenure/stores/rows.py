@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tenure.family import Head
-from tenure.stores.protocol import Advance, Audit, AuditEntry, Call, Page, Session
+from tenure.stores.protocol import FOREVER, Advance, Audit, AuditEntry, Call, Page, Session
 
 SESSION_COLUMNS = (
     "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
@@ -60,7 +60,28 @@ def page_of(sessions: Sequence[Session], limit: int) -> Page:
     if len(sessions) < limit:
         return Page(tuple(sessions), "", 1.0)
     last = sessions[-1].id
-    return Page(tuple(sessions), last, int(last[:8], 16) / 2**32)
+    return Page(tuple(sessions), last, part_of(last))
+
+
+def part_of(cursor: str) -> float:
+    """How much of all sessions comes before this id, about: they are spread evenly. Of "" all does."""
+    return int(cursor[:8], 16) / 2**32 if cursor else 1.0
+
+
+def examined_for(limit: int) -> int:
+    """How many sessions are looked at for a page of the latest, so that a rare client costs no walk through all."""
+    return 10 * limit + 1000
+
+
+def latest_cursor(created_at: int, session_id: str) -> str:
+    """Where the next page of the latest sessions begins. created_at: in microseconds."""
+    return f"{created_at}:{session_id}"
+
+
+def latest_from(cursor: str) -> tuple[int, str]:
+    """What `latest_cursor` was given; "" begins at the latest."""
+    created_at, _, session_id = cursor.partition(":")
+    return (int(created_at), session_id) if cursor else (micros(FOREVER), "")
 
 
 def runs(calls: Sequence[Call[Any]]) -> Iterator[tuple[type[Call[Any]], list[Any]]]:

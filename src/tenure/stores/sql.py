@@ -15,12 +15,14 @@ from tenure.stores.protocol import (
     AuditEntry,
     AuditPage,
     Call,
+    CountAudit,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
     KeepAudit,
     ListAudit,
+    ListLatest,
     ListRecords,
     ListSubject,
     Page,
@@ -31,11 +33,14 @@ from tenure.stores.protocol import (
     Revoke,
     RevokedSince,
     RevokeSubject,
+    RevokeWhere,
     Scan,
     ScanAudit,
     Session,
+    Survey,
 )
 from tenure.stores.rows import SESSION_COLUMNS, entry_of, micros, page_of, row_of, session_of
+from tenure.stores.sql_many import ManyStatements, count_audit, list_latest, many_statements, revoke_where, survey
 
 _AUDIT_COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom"
 
@@ -67,10 +72,17 @@ class Statements:
     list_records: str
     delete_record: str
     lock_subject: str | None
+    many: ManyStatements
 
 
 def dialect(
-    mark: str, *, prefix: str = "", lock_purged: str = "", bytewise: str = "", lock_subject: str | None = None
+    mark: str,
+    *,
+    prefix: str = "",
+    lock_purged: str = "",
+    bytewise: str = "",
+    lock_subject: str | None = None,
+    position: str = "strpos",
 ) -> Statements:
     """The statements with `mark` for each parameter and `prefix` before each table's name.
 
@@ -127,6 +139,7 @@ def dialect(
         list_records=f"SELECT name, body FROM {records} WHERE kind = {mark} ORDER BY name {bytewise}",
         delete_record=f"DELETE FROM {records} WHERE kind = {mark} AND name = {mark}",
         lock_subject=lock_subject,
+        many=many_statements(mark, prefix, _AUDIT_COLUMNS, position),
     )
 
 
@@ -278,6 +291,10 @@ _ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
     KeepAudit: _keep_audit,
     ScanAudit: _scan_audit,
     RevokedSince: _revoked_since,
+    Survey: lambda connection, statements, call: survey(connection, statements.many, call),
+    RevokeWhere: lambda connection, statements, call: revoke_where(connection, statements.many, call),
+    ListLatest: lambda connection, statements, call: list_latest(connection, statements.many, call),
+    CountAudit: lambda connection, statements, call: count_audit(connection, statements.many, call),
     Purge: _purge,
     Scan: _scan,
     Restore: _restore,

@@ -25,15 +25,18 @@ from tenure.stores.outages import unavailable
 from tenure.stores.protocol import (
     Advance,
     Call,
+    CountAudit,
     Get,
     GetRecord,
     ListAudit,
+    ListLatest,
     ListRecords,
     ListSubject,
     RevokedSince,
     Scan,
     ScanAudit,
     Session,
+    Survey,
 )
 from tenure.stores.rows import micros, runs
 from tenure.stores.sql import answers_to, dialect
@@ -44,7 +47,7 @@ T = TypeVar("T")
 _NO_HASH = bytes(32)
 _NOT_WRITTEN = "The session store can't be written right now. Try again shortly."
 
-_STATEMENTS = dialect("?")
+_STATEMENTS = dialect("?", position="instr")
 # :said holds what JSON can say of each refresh of a batch, :binary its four binary parts, end to end.
 _BATCH = """
     WITH batch AS MATERIALIZED (
@@ -180,4 +183,6 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     return answers
 
 
-_READS = {Get, ListSubject, ListAudit, RevokedSince, Scan, ScanAudit, GetRecord, ListRecords}
+_READS = {
+    Get, ListSubject, ListAudit, ListLatest, Survey, CountAudit, RevokedSince, Scan, ScanAudit, GetRecord, ListRecords,
+}  # fmt: skip

@@ -35,10 +35,8 @@ from tenure.forking import survive_forks
 from tenure.stores.group_commit import CLOSED, GroupCommit
 from tenure.stores.listening import Heard, Listener
 from tenure.stores.outages import unavailable
-from tenure.stores.protocol import AuditPage, Call, Page, Scan, ScanAudit
+from tenure.stores.protocol import Call
 from tenure.stores.valkey_calls import (
-    ALL_AUDIT_TRAILS,
-    ALL_SESSIONS,
     CHANNEL,
     Command,
     Request,
@@ -48,7 +46,7 @@ from tenure.stores.valkey_calls import (
 )
 from tenure.stores.valkey_nodes import WAIT_SECONDS, Nodes, Words, nodes_of, pipelined
 from tenure.stores.valkey_scripts import SCRIPTS, source
-from tenure.stores.valkey_values import kept_in, session_in
+from tenure.stores.valkey_walks import WALKS
 
 T = TypeVar("T")
 
@@ -174,7 +172,7 @@ class ValkeyStore:
         return lane
 
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
-        if any(isinstance(call, Scan | ScanAudit) for call in calls):
+        if any(type(call) in WALKS for call in calls):
             return [self._walked(call) for call in calls]
         requests = [_request(call) for call in calls]
         replies = iter(self._replies([command for request in requests for command in request.commands]))
@@ -226,49 +224,12 @@ class ValkeyStore:
     def _walked(self, call: Call[Any]) -> Any:
         """The answer to one call of a batch in which somebody goes through everything."""
         try:
-            if isinstance(call, Scan):
-                return self._page(call)
-            return self._audit_page(call) if isinstance(call, ScanAudit) else self._commit([call])[0]
-        except (RedisError, KeyError, ValueError, TypeError):
-            return StoreUnavailable()
-
-    def _page(self, call: Scan) -> Page:
-        """One step of the way through all sessions."""
-        client, keys, cursor, progress = self._scanned(ALL_SESSIONS, call.cursor, call.limit)
-        values = pipelined(client, [("GET", key) for key in keys])
-        found = [session_in(key, value) for key, value in zip(keys, values, strict=True) if isinstance(value, bytes)]
-        return Page(tuple(session for session in found if session is not None), cursor, progress)
-
-    def _audit_page(self, call: ScanAudit) -> AuditPage:
-        """One step of the way through all audit trails."""
-        client, keys, cursor, _ = self._scanned(ALL_AUDIT_TRAILS, call.cursor, call.limit)
-        trails = pipelined(client, [("ZRANGE", key, 0, -1, "WITHSCORES") for key in keys])
-        return AuditPage(
-            tuple(
-                kept_in(line, until)
-                for trail in trails
-                if isinstance(trail, list)
-                for line, until in zip(trail[::2], trail[1::2], strict=True)
-            ),
-            cursor,
-        )
-
-    def _scanned(self, pattern: str, cursor: str, limit: int) -> tuple[Redis, list[bytes], str, float]:
-        """One step of SCAN on one of the primaries, one after the other. The cursor: its name, a slash, SCAN's own.
-
-        Answers that primary's client, the keys, the next cursor and the progress.
-        """
-        primaries = self._nodes.primaries()
-        name, _, at = cursor.rpartition("/")
-        name = name if name in primaries else next((other for other in primaries if other > name), "")
-        client = primaries[name]
-        ((following, keys),) = pipelined(client, [("SCAN", at or 0, "MATCH", pattern, "COUNT", limit)])
-        before = list(primaries).index(name)
-        if int(following) != 0:
-            done = (before + _seen(int(following), name)) / len(primaries)
-            return client, keys, f"{name}/{int(following)}", done
-        after = next((other for other in primaries if other > name), None)
-        return client, keys, "" if after is None else f"{after}/0", (before + 1) / len(primaries)
+            walk = WALKS.get(type(call))
+            return self._commit([call])[0] if walk is None else walk(self._nodes, self._replies, call)
+        except StoreUnavailable as problem:
+            return problem
+        except (RedisError, KeyError, ValueError, TypeError) as problem:
+            return unavailable(f"a walk through all sessions ended: {type(problem).__name__}")
 
     def _lost(self, client: Redis) -> None:
         """The server may be another one next time, which has not seen the scripts."""
@@ -313,8 +274,3 @@ def _request(call: Call[Any]) -> Request:
 def _answer(request: Request, replies: Sequence[Any]) -> Any:
     unanswered = next((reply for reply in replies if isinstance(reply, Exception)), None)
     return request.answer(replies) if unanswered is None else unanswered
-
-
-def _seen(cursor: int, server: str) -> float:
-    """How far SCAN has come, from 0 to 1. In a Cluster its cursor ends in the slot; alone it is a mirrored number."""
-    return cursor % 16384 / 16384 if server else int(f"{cursor:064b}"[::-1], 2) / 2**64

@@ -19,12 +19,14 @@ from tenure.stores.protocol import (
     Audit,
     AuditEntry,
     Call,
+    CountAudit,
     Create,
     DeleteRecord,
     Get,
     GetRecord,
     KeepAudit,
     ListAudit,
+    ListLatest,
     ListRecords,
     ListSubject,
     Purge,
@@ -34,9 +36,11 @@ from tenure.stores.protocol import (
     Revoke,
     RevokedSince,
     RevokeSubject,
+    RevokeWhere,
     Scan,
     ScanAudit,
     Session,
+    Survey,
 )
 from tenure.stores.rows import latest_first, micros
 from tenure.stores.valkey_scripts import digest, source
@@ -87,7 +91,7 @@ def request_of(call: Call[Any]) -> Request:
 
 def key_of(call: Call[Any]) -> str | None:
     """The key that decides which server answers a call; None for one that is asked of all."""
-    if isinstance(call, RevokedSince | Purge | Scan | ScanAudit):
+    if isinstance(call, RevokedSince | Purge | Scan | ScanAudit | Survey | RevokeWhere | ListLatest | CountAudit):
         return None
     if isinstance(call, Create | Restore):
         return _session_key(call.session.id)
@@ -180,9 +184,31 @@ def _get(call: Get) -> Request:
 
 
 def _revoke(call: Revoke) -> Request:
+    return Request([revocation(call)], lambda replies: session_from(call.session_id, replies[0]))
+
+
+def revocation(call: Revoke, *, quietly: bool = False) -> Command:
+    """The command that ends a session; `quietly`, the feed does not tell of it."""
     keys = (_session_key(call.session_id), _feed_key(call.session_id[:2]), _audit_key(call.session_id[:4]))
     arguments = (call.session_id, micros(call.now), said_bytes(call.reason, call.by), *_audit(call.audit))
-    return Request([_script("revoke", keys, *arguments)], lambda replies: session_from(call.session_id, replies[0]))
+    return _script("revoke", keys, *arguments, "quietly" if quietly else "")
+
+
+def latest_commands(before: int, limit: int) -> list[Command]:
+    """For each tag, the ids of its latest logins up to a moment (microseconds), with the moments."""
+    keys = [f"tenure:{{{tag}}}:latest" for tag in _TAGS]
+    return [_read(key, "ZREVRANGEBYSCORE", key, before, "-inf", "WITHSCORES", "LIMIT", 0, limit) for key in keys]
+
+
+def get_session(session_id: str) -> Command:
+    """The command that reads a session."""
+    return _read(_session_key(session_id), "GET", _session_key(session_id))
+
+
+def count_commands(hours: Sequence[int]) -> list[Command]:
+    """What happened in each tag in each of these hours since 1970."""
+    keys = [f"tenure:{{{tag}}}:counts:{hour}" for tag in _TAGS for hour in hours]
+    return [_read(key, "HGETALL", key) for key in keys]
 
 
 def _revoke_subject(call: RevokeSubject) -> Request:

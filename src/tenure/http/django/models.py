@@ -50,6 +50,7 @@ class Session(models.Model):
     class Meta:
         db_table = "tenure_django_sessions"
         default_permissions = ("view", "delete")
+        indexes = (models.Index(fields=["created_at", "id"], name="tenure_django_sessions_created"),)
 
     def __str__(self) -> str:
         return f"{self.device or 'a device'} of {self.subject}"
@@ -103,7 +104,10 @@ class AuditEntry(models.Model):
         db_table = "tenure_django_audit"
         default_permissions = ("view",)
         verbose_name_plural = "audit entries"
-        indexes = (models.Index(fields=["subject", "at"], name="tenure_django_audit_subject"),)
+        indexes = (
+            models.Index(fields=["subject", "at"], name="tenure_django_audit_subject"),
+            models.Index(fields=["at"], name="tenure_django_audit_at"),
+        )
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.kind}"

@@ -117,7 +117,7 @@ def _statements(vendor: str) -> Statements:
         return dialect(
             "%s", prefix=PREFIX, lock_purged="FOR UPDATE SKIP LOCKED", bytewise='COLLATE "C"', lock_subject=lock
         )
-    return dialect("%s", prefix=PREFIX)
+    return dialect("%s", prefix=PREFIX, position="instr")
 
 
 def _advance(connection: _Executor, calls: Sequence[Advance]) -> Sequence[Session | None]:

@@ -26,5 +26,6 @@ end
 keep(KEYS[1], ARGV[1], now, expires_at)
 redis.call('SADD', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], kept)
+remember_latest(KEYS[1], ARGV[2], now)
 note(KEYS[4], ARGV[2], ARGV[1], now, ARGV[7], ARGV[8], '')
 return gave_way

@@ -12,4 +12,5 @@ local kept = math.max(redis.call('PTTL', KEYS[2]), math.ceil((ends_at - created_
 keep(KEYS[1], ARGV[1], struct.unpack('>I8', ARGV[1], 73), expires_at)
 redis.call('SADD', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], kept)
+remember_latest(KEYS[1], ARGV[2], created_at)
 return 1

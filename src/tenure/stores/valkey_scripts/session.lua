@@ -20,6 +20,9 @@ local function note(trail, id, value, now, address, kept_until, said)
     if tonumber(kept_until) == 0 then
         return
     end
+    local counts = trail:match('^(.-):audit:') .. ':counts:' .. string.format('%.0f', math.floor(now / 3600000000))
+    redis.call('HINCRBY', counts, said == '' and 'logged_in' or 'revoked:' .. (cjson.decode(said)[1] or ''), 1)
+    redis.call('PEXPIRE', counts, 3 * DAY)
     local size = struct.unpack('>H', value, 113)
     local rest = cjson.decode(value:sub(115 + size):match('^[^\n]*'))
     local entry = {rest[1], string.format('%.0f', now), id, value:sub(115, 114 + size), rest[4], address, said}
@@ -29,14 +32,23 @@ local function note(trail, id, value, now, address, kept_until, said)
     redis.call('PEXPIRE', trail, kept)
 end
 
+-- The latest logins of a tag, for an overview: as many as are looked at there, so that it never grows.
+local function remember_latest(key, id, created_at)
+    local latest = key:match('^(.-):session:') .. ':latest'
+    redis.call('ZADD', latest, string.format('%.0f', created_at), id)
+    redis.call('ZREMRANGEBYRANK', latest, 0, -1001)
+end
+
 -- The position in the feed is the server's own time: a replica that takes over never gives one a second time.
 local function revoke(key, feed, trail, id, value, now, said, address, kept_until)
     local ended = value:sub(1, 104) .. struct.pack('>I8', now) .. value:sub(113) .. '\n' .. said
     local time = redis.call('TIME')
     local entry = id .. ' ' .. string.format('%.0f', now)
     keep(key, ended, now, now)
-    redis.call('ZADD', feed, time[1] .. string.format('%06d', time[2]), entry)
-    redis.call('PUBLISH', 'tenure:revoked', entry)
+    if feed ~= '' then
+        redis.call('ZADD', feed, time[1] .. string.format('%06d', time[2]), entry)
+        redis.call('PUBLISH', 'tenure:revoked', entry)
+    end
     note(trail, id, value, now, address, kept_until, said)
     return ended
 end
