@@ -55,8 +55,8 @@ def authenticator_of(given: Authenticator | PasswordCheck) -> Authenticator:
     if callable(given) and not isinstance(given, type) and _takes_two(given):
         return _Checking(given)
     raise ConfigurationError(
-        f"The authenticator ({type(given).__name__}) has no method authenticate(username, password), and is no function "
-        "of these two. It answers the person's subject, or None."
+        f"The authenticator ({type(given).__name__}) has no method authenticate(username, password), and is no "
+        "function of these two. It answers the person's subject, or None."
     )
 
 
