@@ -16,6 +16,7 @@ NAMES = [
     "postgres",
     "valkey",
     "instances",
+    "circumstances",
     "sessions",
     "peer",
     "peers",

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvloop
 
@@ -31,9 +32,9 @@ async def rate(step: Callable[[int], Awaitable[None]]) -> float:
     return CALLERS * REFRESHES / (time.perf_counter() - begun)
 
 
-async def whole(url: str) -> list[float]:
+async def whole(url: str, **settings: Any) -> list[float]:
     """Everything included: parse, check, durable commit, a new pair signed with ES256."""
-    async with AsyncTenure(url, **SETTINGS) as auth:
+    async with AsyncTenure(url, **SETTINGS, **settings) as auth:
         tokens = [(await auth.login(f"user-{number}")).refresh_token for number in range(CALLERS)]
 
         async def step(number: int) -> None:

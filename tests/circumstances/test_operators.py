@@ -2,16 +2,20 @@
 
 import asyncio
 import datetime
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tenure import ExpiredAccessToken, InvalidRequest, Policy, RevokedAccessToken, SessionEnded, Tenure, overview
 from tests.circumstances.test_lives import store  # noqa: F401 - a fixture
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 from tests.service.conftest import Api, make_api, refused  # noqa: F401 - a fixture
+from tests.service.process import tenure
+from tests.stores.servers import postgres_database
 
 
 @pytest.fixture
@@ -163,8 +167,6 @@ def test_verifiers_elsewhere_hear_of_a_cutoff(make_api: Any, clock: Clock) -> No
     checker = Checker(api.auth.issuer.url, AUDIENCE, clock)
     checker.use_keys({key.kid: VerifyingKey(key.algorithm, key.jwk) for key in api.auth.issuer.ring.keys})
     assert checker.check(pair["access_token"])
-    import json
-
     checker.cutoffs = [cutoff_in(json.dumps(one)) for one in told["cutoffs"]]
     with pytest.raises(RevokedAccessToken):
         checker.check(pair["access_token"])
@@ -232,3 +234,45 @@ def test_a_thousand_at_a_time_and_others_meanwhile(tmp_path: Path) -> None:
             assert (await auth.overview(exact=True)).by_client == {"first-party": 1}
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("{postgres}/no_such_database", 'database "no_such_database" does not exist'),
+        ("postgresql://me:hunter2@127.0.0.1:1/x", 'server at "127.0.0.1", port 1 failed'),
+        ("valkey://:hunter2@127.0.0.1:1/0", "127.0.0.1:1"),
+        ("valkey+cluster://:hunter2@127.0.0.1:1", "127.0.0.1:1"),
+        ("postgresql://me:hunter2@127.0.0.1/x?nosuch=1", "no URL that PostgreSQL's client understands"),
+    ],
+)
+def test_a_start_that_fails_says_why(tmp_path: Path, url: str, reason: str) -> None:
+    place = conninfo_to_dict(postgres_database())["host"]
+    store_url = url.format(postgres="postgresql://postgres:hunter2@")
+    if "{postgres}" in url:
+        store_url += f"?host={place}"
+    said = tenure(tmp_path, "serve", "--store", store_url, "--port", "0", "--secret", SECRET)
+    assert said.returncode == 1
+    assert reason in said.stderr
+    assert "hunter2" not in said.stderr + said.stdout
+    assert "Traceback" not in said.stderr
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    where = ("--store", f"sqlite:///{tmp_path}/store.db", "--secret", SECRET)
+    with Tenure(where[1], secret=SECRET, issuer=ISSUER, audience=AUDIENCE) as auth:
+        for number in range(5):
+            auth.login(f"user-{number}", client_id="app" if number else "web", device=f"Phone {number}")
+    shown = json.loads(tenure(tmp_path, "sessions", "overview", "--json", *where).stdout)
+    assert (shown["live"], shown["logins"], shown["by_client"]) == (5, 5, {"app": 4, "web": 1})
+    assert "live" in tenure(tmp_path, "sessions", "overview", *where).stdout
+    listed = tenure(tmp_path, "sessions", "list", "--limit", "2", "--client", "app", *where)
+    assert "user-4" in listed.stdout
+    assert "user-2" not in listed.stdout
+    cursor = listed.stderr.split("--cursor ")[1].strip()
+    assert "user-2" in tenure(tmp_path, "sessions", "list", "--cursor", cursor, *where).stdout
+    refused = tenure(tmp_path, "sessions", "revoke", "--client", "app", *where, stdin="n\n")
+    assert refused.returncode == 1
+    assert "4 live sessions would be ended" in refused.stderr
+    assert tenure(tmp_path, "sessions", "revoke", "--all", "--yes", *where).stdout == "5 sessions were ended.\n"
+    assert "5 sessions" not in tenure(tmp_path, "sessions", "revoke", "--all", "--yes", *where).stdout

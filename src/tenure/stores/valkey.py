@@ -144,14 +144,15 @@ class ValkeyStore:
         self._begin_anew()
 
     def _look_at_settings(self) -> None:
+        client = self._nodes.any()
         try:
-            memory = self._nodes.any().info("memory")
+            memory = client.info("memory")
         except (AuthenticationError, AuthorizationError):
             raise ConfigurationError("The Valkey server does not accept this user and password.") from None
         except ResponseError:
             return  # may not be asked; the warning below is a courtesy
         except RedisError as problem:
-            raise unavailable(str(problem)) from None
+            raise unavailable(f"{_address_of(client)}: {problem}") from None
         if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
             _log.warning(
                 "the Valkey server throws data away when its memory is full (maxmemory-policy %s): sessions, and "
