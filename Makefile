@@ -12,7 +12,7 @@ demo: $(VENV)/.server  ## set up what the service needs, then play the story
 
 test: $(VENV)/.dev tests/node/node_modules/.installed  ## set up everything, then run all tests
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -183,11 +183,11 @@ def test_the_admin_endpoints(make_api: Any, clock: Clock) -> None:  # noqa: F811
     assert (found["live"], found["logins"], found["thefts"]) == (8, 8, 0)
     page = api.get("/admin/sessions?limit=3", bearer=api.api_key).json()
     rest = api.get(f"/admin/sessions?limit=10&cursor={page['cursor']}", bearer=api.api_key).json()
-    assert (len(page["sessions"]), len(rest["sessions"]), rest["cursor"]) == (3, 5, "")
+    assert (len(page["sessions"]), len(rest["sessions"]), rest.get("cursor")) == (3, 5, None)
     assert rest["sessions"][-1]["subject"] == "user-0"
     own = api.get("/admin/sessions?subject=user-42&limit=2", bearer=api.api_key).json()
     more = api.get(f"/admin/sessions?subject=user-42&limit=2&cursor={own['cursor']}", bearer=api.api_key).json()
-    assert (len(own["sessions"]), len(more["sessions"]), more["cursor"]) == (2, 1, "")
+    assert (len(own["sessions"]), len(more["sessions"]), more.get("cursor")) == (2, 1, None)
     refused(api.delete("/admin/sessions", bearer=api.api_key), 400, "invalid_request")
     assert api.get("/admin/sessions/count?device=Phone", bearer=api.api_key).json() == {"live": 2}
     clock.advance(1)

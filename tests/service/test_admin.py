@@ -118,7 +118,8 @@ def test_a_bad_request_makes_no_session(api: Api, body: dict[str, Any]) -> None:
     assert api.get("/admin/sessions?subject=user-42", bearer=api.api_key).json() == {"sessions": []}
 
 
-def test_the_subject_is_needed_in_the_query(api: Api) -> None:
+def test_a_subject_in_the_query_is_one_that_can_be(api: Api) -> None:
+    refused(api.request("DELETE", "/admin/sessions", bearer=api.api_key), 400, "invalid_request")
     for method in ("GET", "DELETE"):
-        for query in ("", "?subject=", "?subject=a&subject=b", "?subject=" + "x" * 256, "?subject=%ff"):
+        for query in ("?subject=", "?subject=a&subject=b", "?subject=" + "x" * 256, "?subject=%ff"):
             refused(api.request(method, f"/admin/sessions{query}", bearer=api.api_key), 400, "invalid_request")

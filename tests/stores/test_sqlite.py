@@ -135,7 +135,7 @@ def test_columns_that_a_refresh_changes_carry_no_index(tmp_path: Path) -> None:
             for (column,) in connection.execute("SELECT name FROM pragma_index_info(?)", (index,))
         ]
     connection.close()
-    assert sorted(set(indexed)) == ["id", "subject"]
+    assert sorted(set(indexed)) == ["created_at", "id", "subject"]
 
 
 def test_neither_token_nor_nonce_is_in_the_file(tmp_path: Path) -> None:

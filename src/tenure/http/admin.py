@@ -48,10 +48,10 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
         which, limit, cursor = _which(parameters), _limit(parameters), parameters.get("cursor", "")
         page = yield from overview.latest(service.issuer, which, cursor=cursor, limit=limit)
         sessions = [{**described(session), "subject": session.subject} for session in page.sessions]
-        return json_response({"sessions": sessions, "cursor": page.cursor})
+        return _page(sessions, page.cursor)
     live = yield from flows.list_live(service.issuer, text(parameters, "subject", longest=255))
     page = overview.page_of_subject(live, parameters.get("cursor", ""), _limit(parameters))
-    return json_response({"sessions": [described(session) for session in page.sessions], "cursor": page.cursor})
+    return _page([described(session) for session in page.sessions], page.cursor)
 
 
 def show_overview(service: Service, request: Request) -> Flow[Response]:
@@ -112,22 +112,33 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
     return json_response({"ended": ended})
 
 
+_LAST_MOMENT = 4_000_000_000
 _SWEEP_STEPS = 20
 """What one request does by itself. Upkeep goes on with the rest."""
 
 
+def _page(sessions: list[dict[str, Any]], cursor: str) -> Response:
+    return json_response({"sessions": sessions, **({"cursor": cursor} if cursor else {})})
+
+
 def _which(parameters: Mapping[str, str]) -> Which:
-    known = {name: parameters.get(name, "") for name in ("client_id", "device")}
-    return overview.which_sessions(_moment(parameters, "before"), **known)
+    return overview.which_sessions(
+        _moment(parameters, "before"),
+        optional_text(parameters, "client_id", longest=100) or "",
+        optional_text(parameters, "device", longest=200) or "",
+    )
 
 
 def _moment(parameters: Mapping[str, str], name: str) -> float | None:
     if name not in parameters:
         return None
     try:
-        return float(parameters[name])
+        moment = float(parameters[name])
     except ValueError:
-        raise InvalidRequest(f"{name} is a number of seconds since 1970, UTC.") from None
+        moment = -1.0
+    if not 0 <= moment <= _LAST_MOMENT:
+        raise InvalidRequest(f"{name} is a number of seconds since 1970, UTC.")
+    return moment
 
 
 def _limit(parameters: Mapping[str, str]) -> int:

@@ -83,7 +83,9 @@ _WHICH = [
 ]
 _PAGE = [
     _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 1000}, required=False),
-    _parameter("cursor", "query", text(60, 0), required=False),
+    _parameter(
+        "cursor", "query", {"type": "string", "pattern": "^([0-9]{1,19}:[0-9a-f]{32}|[0-9a-f]{32}|)$"}, required=False
+    ),
 ]
 _OF_SUBJECT = _parameter("subject", "query", text(255), required=False)
 _OTHERS = _parameter("others", "query", {"enum": ["true", "false"]}, required=False)

@@ -82,6 +82,10 @@ class DjangoStore:
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
         connection = connections[self._alias]
         try:
+            if self._vendor == "sqlite" and not connection.in_atomic_block:
+                # As SQLite gives up at once where one that has read wants to write after another process has.
+                connection.ensure_connection()
+                connection.transaction_mode = "IMMEDIATE"
             with transaction.atomic(using=self._alias):
                 return answers_to(runs(calls), _Executor(connection), self._statements, _advance)
         except OperationalError as problem:

@@ -39,8 +39,12 @@ class BoundedConnection(psycopg.Connection[Any]):
     def to(cls, url: str) -> Self:
         """Connect. Raises psycopg.OperationalError where that can't be done in time."""
         connection = cls.connect(url, autocommit=True, connect_timeout=round(WAIT_SECONDS), prepare_threshold=None)
-        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        connection.is_pooled = backend_of(connection) != connection.info.backend_pid
+        try:
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            connection.is_pooled = backend_of(connection) != connection.info.backend_pid
+        except BaseException:
+            connection.close()
+            raise
         if not connection.is_pooled:
             connection.prepare_threshold = 1
         return connection
