@@ -9,6 +9,7 @@ Nothing bounces for ever. What comes back from a bounce and still has no access 
 its cookies don't arrive. What has no refresh token goes to the login page.
 """
 
+import logging
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -33,7 +34,10 @@ from tenure.issuer import TokenPair
 
 _CONTINUE = "/continue"
 _LONGEST_TARGET = 4096
+_COOKIE_CHARS = 4000  # browsers keep 4096 of name and value (RFC 6265 section 6.1)
 _SAFE = ("GET", "HEAD")
+
+_log = logging.getLogger("tenure")
 
 
 def page_session(service: Service, request: Request) -> Claims:
@@ -95,6 +99,12 @@ def page_answer(service: Service, request: Request, pair: TokenPair, to: str) ->
     Whoever wants to be led elsewhere is led to "/": the session is there by now, and its answer must reach its owner.
     """
     cookies = _cookies(service, request)
+    if len(pair.access_token) > _COOKIE_CHARS:
+        _log.error(
+            "an access token of %s characters fits into no cookie, and browsers drop it: its claims are too long for "
+            "pages without JavaScript",
+            len(pair.access_token),
+        )
     headers = [
         *cookies.set_refresh(pair.refresh_token, pair.session_id, pair.refresh_expires_in),
         # Kept beyond its own life: one that has expired tells a request that is no navigation that it may be refreshed.
