@@ -34,6 +34,14 @@ def check_setting(name: str, value: object, kind: type | tuple[type, ...], expec
         raise ConfigurationError(f"{name} has characters that nobody can see.")
 
 
+def check_methods(name: str, value: object, *methods: str) -> None:
+    """Raise ConfigurationError for an argument that lacks one of these methods; None has been left out."""
+    if value is None:
+        return
+    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in methods):
+        raise ConfigurationError(f"{name} is an object with {', '.join(methods)}, not {type(value).__name__}.")
+
+
 def check_seconds(name: str, value: object) -> None:
     """Raise ConfigurationError for what is no duration in seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:

@@ -133,6 +133,16 @@ def test_a_verifier_is_handed_anything() -> None:
         tried(verifier.verify, {"token": wrong})
 
 
+def test_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tenure.client import FileStorage, KeyringStorage, Session
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for kind in (Session, FileStorage, KeyringStorage):
+        for given in attempts(kind, {"path": "session.json", "service": "me", "username": "ada"}):
+            tried(kind, given)
+
+
 def test_sessions_of_starlette(tmp_path: Path) -> None:
     from tenure.http.starlette import Sessions
 

@@ -32,6 +32,8 @@ from tenure.client.core import (
 from tenure.client.endpoints import Endpoints, StandardEndpoints, TenureEndpoints
 from tenure.client.sender import Sender
 from tenure.client.storage import MemoryStorage, Release, Storage
+from tenure.errors import ConfigurationError
+from tenure.inputs import check_methods, check_seconds, check_setting
 from tenure.origins import is_loopback, origin_of
 
 if TYPE_CHECKING:
@@ -62,8 +64,21 @@ class Session:
         endpoints: Endpoints | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._endpoints = endpoints or TenureEndpoints(base)
-        self._storage = storage or MemoryStorage()
+        check_setting("base", base, str, "a URL")
+        check_setting("origins", [] if origins is None else origins, (list, tuple, set, frozenset), "a list of origins")
+        for origin in origins or ():
+            check_setting("An origin", origin, str, "text")
+        check_seconds("timeout", timeout)
+        check_seconds("patience", patience)
+        if type(attempts) is not int or attempts < 1:
+            raise ConfigurationError("attempts is a whole number from 1.")
+        for name, function in (("on_event", on_event), ("monotonic", monotonic)):
+            if not callable(function) and (function is not None or name != "on_event"):
+                raise ConfigurationError(f"{name} is a function, not {type(function).__name__}.")
+        check_methods("endpoints", endpoints, "refresh_request", "login_request", "logout_request")
+        check_methods("storage", storage, "load", "save", "clear", "try_lock")
+        self._endpoints = TenureEndpoints(base) if endpoints is None else endpoints
+        self._storage = MemoryStorage() if storage is None else storage
         self._origins = {origin_of(url) for url in (self._endpoints.refresh_url, *(origins or []))}
         for origin in self._origins:
             _check_safe(origin)

@@ -14,6 +14,8 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
+from tenure.inputs import check_setting
+
 Release = Callable[[], None]
 
 
@@ -65,6 +67,7 @@ class FileStorage:
     """In a file that only its owner can read (mode 0600), replaced atomically. Its folder is made if need be."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_setting("path", path, (str, os.PathLike), "a path")
         self._path = Path(path).expanduser()
 
     def load(self) -> str | None:
@@ -105,6 +108,8 @@ class KeyringStorage:
     def __init__(self, service: str, username: str) -> None:
         import keyring
 
+        for name, text in (("service", service), ("username", username)):
+            check_setting(name, text, str, "text")
         self._keyring = keyring
         self._service, self._username = service, username
 

@@ -10,13 +10,12 @@ from tenure.errors import ConfigurationError, InsufficientScope
 from tenure.http.cookies import CookieTransport
 from tenure.http.routes import ROUTES, Table, below
 from tenure.http.service import PREFIX, Authenticator, PasswordCheck, Service, Throttle
-from tenure.inputs import check_setting
+from tenure.inputs import check_methods, check_setting
 from tenure.issuer import Issuer
 from tenure.origins import check_path, origin_of, other_sites
 
 _OWN = ("/auth/", "/.well-known/")
 _LOGIN = "/auth/login"
-_THROTTLE = ("sign_in", "signed_in", "refresh", "refresh_refused")
 
 _log = logging.getLogger("tenure")
 
@@ -35,8 +34,7 @@ def embedded(
     cookies = CookieTransport(origin_of(issuer.url)) if cookies is None else cookies
     check_setting("cookies", cookies, CookieTransport, "a CookieTransport")
     check_setting("login_page", "" if login_page is None else login_page, str, "a path of this site")
-    if throttle is not None and not all(callable(getattr(throttle, name, None)) for name in _THROTTLE):
-        raise ConfigurationError(f"throttle is an object with {', '.join(_THROTTLE)}, not {type(throttle).__name__}.")
+    check_methods("throttle", throttle, "sign_in", "signed_in", "refresh", "refresh_refused")
     warn_of_other_sites(cookies)
     return Service(
         issuer,
