@@ -264,7 +264,7 @@ def _presented(service: Service, request: Request) -> Flow[tuple[str | None, Coo
     if cookies is None or not cookies.refresh_tokens():
         return None, None
     cookies.transport.check_origin(request)
-    if is_junk(service.issuer, cookies):
-        return cookies.refresh_tokens()[0], cookies
     own = yield from own_refresh_token(service.issuer, cookies)
+    if own is None and is_junk(service.issuer, cookies):
+        return cookies.refresh_tokens()[0], cookies
     return (None if own is None else own.text), cookies
