@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 MAX_BATCH = 128
 CLOSED = "The session store was closed."
-_LONGEST_PAUSE_SECONDS = 30.0  # twice of what a store waits for at most
+_LONGEST_PAUSE_SECONDS = 30.0  # longer than a store waits for anything
+_SHORT_PAUSE_SECONDS = 1.0
 
 Commit = Callable[[Sequence[Call[Any]]], Sequence[Any]]
 """Run a batch of calls as one transaction and answer each: with its result, or with the exception that it caused."""
@@ -40,9 +41,10 @@ Waiting = tuple[Call[Any], Waiter]
 
 
 class _Pause:
-    """For the thread: let go of the connection, and wait."""
+    """For the thread: let go of the connection, if that is asked for, and wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, release: bool) -> None:
+        self.release = release
         self.begun = threading.Event()
         self.over = threading.Event()
 
@@ -102,12 +104,15 @@ class GroupCommit:
         """Answer calls again after `close`."""
         self._closed = False
 
-    def pause(self) -> None:
-        """Let the thread finish its batch, let go of its connection and wait until `resume`."""
+    def pause(self, *, release: bool = False) -> None:
+        """Let the thread finish its batch and wait until `resume`, so that a fork finds no lock of a driver taken.
+
+        release: it lets go of its connection, too, and is waited for as long as that takes; otherwise for a second.
+        """
         if self._thread is not None:
-            self._pause = _Pause()
+            self._pause = _Pause(release=release)
             self._waiting.put(self._pause)
-            self._pause.begun.wait(_LONGEST_PAUSE_SECONDS)
+            self._pause.begun.wait(_LONGEST_PAUSE_SECONDS if release else _SHORT_PAUSE_SECONDS)
 
     def resume(self) -> None:
         """Let the thread go on."""
@@ -157,7 +162,8 @@ class GroupCommit:
             for start in range(0, len(gathered), MAX_BATCH):
                 yield gathered[start : start + MAX_BATCH]
             if isinstance(arrived, _Pause):
-                self._release()
+                if arrived.release:
+                    self._release()
                 arrived.begun.set()
                 arrived.over.wait()
 

@@ -117,10 +117,12 @@ class PostgresStore:
         self._commits.open()
 
     def before_fork(self) -> None:
-        """Nothing: the child does not touch the parent's connections."""
+        """Let no batch be under way. The child does not touch the parent's connections."""
+        self._commits.pause()
 
     def after_fork_in_parent(self) -> None:
-        """Nothing has changed here."""
+        """Go on."""
+        self._commits.resume()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; the first batch connects."""

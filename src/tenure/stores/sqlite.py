@@ -110,7 +110,7 @@ class SqliteStore:
 
     def before_fork(self) -> None:
         """Close the file: SQLite remembers by process which locks it has, and a child would believe it had them."""
-        self._commits.pause()
+        self._commits.pause(release=True)
         self._release()
 
     def after_fork_in_parent(self) -> None:

@@ -79,6 +79,7 @@ class ValkeyStore:
         self._prepared: set[Redis] = set()
         self._closed = threading.Event()
         self._listener: Listener | None = None
+        self._paused: list[GroupCommit] = []
 
     @property
     def _nodes(self) -> Nodes:
@@ -134,10 +135,15 @@ class ValkeyStore:
             self._begin_anew()
 
     def before_fork(self) -> None:
-        """Nothing: the child does not touch the parent's connections."""
+        """Let no batch be under way. The child does not touch the parent's connections."""
+        self._paused = list(self._lanes.values())
+        for lane in self._paused:
+            lane.pause()
 
     def after_fork_in_parent(self) -> None:
-        """Nothing has changed here."""
+        """Go on."""
+        for lane in self._paused:
+            lane.resume()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; the first call connects. (redis-py closes what it has inherited without a word to the server.)"""

@@ -68,8 +68,7 @@ class DjangoStore:
 
     def before_fork(self) -> None:
         """With SQLite, close this thread's connection: a child would believe that it had the parent's locks."""
-        if self._vendor == "sqlite":
-            self._commits.pause()
+        self._commits.pause(release=self._vendor == "sqlite")
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
