@@ -129,8 +129,8 @@ def test_a_child_hears_of_revocations(auth: Tenure) -> None:
 def test_a_fork_while_others_are_at_work(auth: Tenure) -> None:
     """Locks that another thread has at that moment are held in the child for ever.
 
-    The others ask the store; they don't sign, as OpenSSL's own locks are beyond us: a process that forks while its threads
-    sign is out of anybody's hands.
+    The others ask the store; they don't sign, as OpenSSL's own locks are beyond us: a process that forks while its
+    threads sign is out of anybody's hands.
     """
     from threading import Event, Thread
 
