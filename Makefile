@@ -11,10 +11,7 @@ demo: $(VENV)/.server  ## set up what the service needs, then play the story
 	$(BIN)/tenure demo $(ARGS)
 
 test: $(VENV)/.dev tests/node/node_modules/.installed  ## set up everything, then run all tests
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report term-missing:skip-covered
 
 lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check
