@@ -11,10 +11,10 @@ from typing import Any
 
 from tenure import flows, overview, upkeep
 from tenure.effects import Flow
-from tenure.errors import ConfigurationError, StoreUnavailable
+from tenure.errors import StoreUnavailable
 from tenure.events import Event, Hook
-from tenure.forking import survive_forks
-from tenure.inputs import check_seconds, check_setting
+from tenure.forking import Forking, survive_forks
+from tenure.inputs import check_function, check_seconds, check_setting
 from tenure.issuer import ClaimsSource, Issuer, TokenPair
 from tenure.observing import Committed, ObservedStore, Observer, each
 from tenure.policy import Policy
@@ -25,7 +25,7 @@ from tenure.stores.protocol import Store
 _log = logging.getLogger("tenure")
 
 
-class Deployment:
+class Deployment(Forking):
     """What both fronts are made of: a store, an issuer, an event hook.
 
     store: a URL ("sqlite:///file.db", "postgresql://…", "valkey://…", "memory://") or a Store. secret: the root secret,
@@ -55,13 +55,13 @@ class Deployment:
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        for name, function in (("on_event", on_event), ("clock", clock), ("random", random)):
-            if not callable(function) and (function is not None or name != "on_event"):
-                raise ConfigurationError(f"{name} is a function, not {type(function).__name__}.")
+        for name, function in (("clock", clock), ("random", random)):
+            check_function(name, function)
+        if on_event is not None:
+            check_function("on_event", on_event)
         check_setting("observers", observers, (list, tuple), "a list of functions")
         for observer in observers:
-            if not callable(observer):
-                raise ConfigurationError(f"An observer is a function, not {type(observer).__name__}.")
+            check_function("An observer", observer)
         check_seconds("poll", poll)
         check_setting("migrate", migrate, bool, "True or False")
         self.issuer = Issuer(
@@ -115,12 +115,6 @@ class Deployment:
         if self._closed:
             name = type(self).__name__
             raise StoreUnavailable(f"This {name} was closed. Enter it again (with or async with), or make another.")
-
-    def before_fork(self) -> None:
-        """Nothing: what is shared is the store's."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing has changed here."""
 
     def after_fork_in_child(self) -> None:
         """Nobody follows the store here yet: the first use begins to."""

@@ -31,7 +31,7 @@ from tenure.errors import (
 )
 from tenure.events import Event, Kind
 from tenure.family import Head, Verdict, judge
-from tenure.inputs import check_scope, check_subject, check_text, hash_of_attempt, shortened
+from tenure.inputs import check_limit, check_scope, check_subject, check_text, hash_of_attempt, shortened
 from tenure.issuer import Issuer, TokenPair
 from tenure.stores.protocol import (
     Advance,
@@ -167,10 +167,7 @@ def exchange(
     session = None
     if scope is None and issuer.claims is None and not issuer.checker.is_revoked(token.session_id.hex()):
         session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
-    if session is not None and issuer.is_cut_off(session):
-        yield from end_session(issuer, session.id, reason=CUTOFF, by="policy", address=address)
-        raise SessionEnded("revoked")
-    if session is None:
+    if session is None or issuer.is_cut_off(session):
         verdict, session, claims = yield from _judged(issuer, token, attempt_hash, client_id, scope, now, address)
     else:
         verdict, claims = Verdict.ROTATE, session.claims
@@ -344,8 +341,7 @@ def list_live(issuer: Issuer, subject: str) -> Flow[tuple[Session, ...]]:
 def list_audit(issuer: Issuer, subject: str, limit: int) -> Flow[tuple[AuditEntry, ...]]:
     """The audit trail of a subject, the latest entry first, at most `limit` of them (1 to 1000)."""
     check_subject(subject)
-    if type(limit) is not int or not 1 <= limit <= MAX_ENTRIES:
-        raise InvalidRequest(f"limit is a whole number from 1 to {MAX_ENTRIES}.")
+    check_limit(limit, MAX_ENTRIES)
     return (yield from call(ListAudit(subject, issuer.now(), limit)))
 
 

@@ -12,19 +12,19 @@ from typing import Protocol
 
 
 class Forking(Protocol):
-    """Something that has threads, locks or connections."""
+    """Something that has threads, locks or connections. A class that needs only some of these inherits the others."""
 
     def before_fork(self) -> None:
         """In the parent, before a fork: put away what must not be shared."""
-        ...
+        return
 
     def after_fork_in_parent(self) -> None:
         """In the parent, after a fork: go on."""
-        ...
+        return
 
     def after_fork_in_child(self) -> None:
         """In the child: forget the parent's threads, locks and connections, without touching what they lead to."""
-        ...
+        return
 
 
 _lock = threading.Lock()

@@ -42,6 +42,18 @@ def check_methods(name: str, value: object, *methods: str) -> None:
         raise ConfigurationError(f"{name} is an object with {', '.join(methods)}, not {type(value).__name__}.")
 
 
+def check_function(name: str, value: object) -> None:
+    """Raise ConfigurationError for what can't be called."""
+    if not callable(value):
+        raise ConfigurationError(f"{name} is a function, not {type(value).__name__}.")
+
+
+def check_limit(value: object, most: int) -> None:
+    """Raise InvalidRequest for what is no number of entries to answer, from 1 to `most`."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise InvalidRequest(f"limit is a whole number from 1 to {most}.")
+
+
 def check_seconds(name: str, value: object) -> None:
     """Raise ConfigurationError for what is no duration in seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:

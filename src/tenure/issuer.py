@@ -10,7 +10,7 @@ from typing import Any
 from tenure.access import Checker, Claims, Signer, VerifyingKey, check_fits
 from tenure.cutoffs import Cutoff
 from tenure.errors import ConfigurationError, InvalidAccessToken, StoreUnavailable, TenureError
-from tenure.inputs import check_setting, shortened
+from tenure.inputs import check_function, check_setting, shortened
 from tenure.keys import ALGORITHMS, DerivedKeys, KeyRing
 from tenure.observing import HeardRevoked, Observer, Refused
 from tenure.policy import Policy
@@ -71,8 +71,8 @@ class Issuer:
             raise ConfigurationError("The issuer and the audience must not be empty.")
         check_setting("policy", policy, Policy, "a tenure.Policy")
         check_setting("fallbacks", fallbacks, (list, tuple), "a list of secrets")
-        if claims is not None and not callable(claims):
-            raise ConfigurationError(f"claims is a function of a Session, not {type(claims).__name__}.")
+        if claims is not None:
+            check_function("claims", claims)
         if algorithm not in ALGORITHMS:
             raise ConfigurationError(f"The algorithm is one of {', '.join(ALGORITHMS)}, not {algorithm!r}.")
         self.url = url

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from tenure.cutoffs import KIND, REASON, Cutoff, cutoff, cutoff_in
 from tenure.effects import Flow, Pause, call
 from tenure.errors import InvalidRequest
-from tenure.inputs import check_text
+from tenure.inputs import check_limit, check_text
 from tenure.issuer import Issuer
 from tenure.stores.protocol import (
     FOREVER,
@@ -108,8 +108,7 @@ def count_where(issuer: Issuer, which: Which, told: Progress = lambda _: None) -
 
 def latest(issuer: Issuer, which: Which, *, cursor: str = "", limit: int = 100) -> Flow[Page]:
     """Live sessions that are meant, the latest login first. Raises InvalidRequest."""
-    if type(limit) is not int or not 1 <= limit <= LONGEST_PAGE:
-        raise InvalidRequest(f"limit is a whole number from 1 to {LONGEST_PAGE}.")
+    check_limit(limit, LONGEST_PAGE)
     if cursor and not _CURSOR.fullmatch(cursor):
         raise InvalidRequest("cursor is what the page before has answered.")
     return (yield from call(ListLatest(which, issuer.now(), cursor, limit)))
@@ -187,6 +186,6 @@ def _survey(
         live, refreshed, cursor, taken = live + counts.live, refreshed + counts.refreshed, counts.cursor, taken + 1
         by_client.update(counts.by_client)
         told(counts.progress)
-        if not cursor or taken == steps:
+        if not cursor or (steps is not None and taken >= steps and counts.progress > 0.0):
             return live, refreshed, by_client, counts.progress if cursor else 1.0
         yield Pause(_PAUSE_SECONDS)

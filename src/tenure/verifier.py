@@ -17,8 +17,8 @@ from joserfc.errors import JoseError
 
 from tenure.access import Checker, Claims, UnknownKey, VerifyingKey, names_of
 from tenure.errors import ConfigurationError, StoreUnavailable
-from tenure.forking import survive_forks
-from tenure.inputs import check_seconds, check_setting
+from tenure.forking import Forking, survive_forks
+from tenure.inputs import check_function, check_seconds, check_setting
 from tenure.keys import import_jwk
 from tenure.origins import is_loopback
 from tenure.revocation_feed import RevocationFeed
@@ -28,7 +28,7 @@ _MAX_JWKS_BYTES = 256 * 1024
 _ALGORITHM_OF_TYPE = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256"}
 
 
-class Verifier:
+class Verifier(Forking):
     """Verifies access tokens of one issuer for one audience.
 
     jwks: the JWK set as a value, or the URL it is fetched from (https, or http to this machine).
@@ -64,8 +64,7 @@ class Verifier:
         ):
             check_seconds(name, value)
         for name, function in (("clock", clock), ("monotonic", monotonic)):
-            if not callable(function):
-                raise ConfigurationError(f"{name} is a function, not {type(function).__name__}.")
+            check_function(name, function)
         check_setting("revoked", "" if revoked is None else revoked, str, "a URL")
         check_setting("jwks", jwks, (str, Mapping), "a JWK set or the URL of one")
         self._checker = Checker(issuer, audience, clock, clock_skew)
@@ -86,12 +85,6 @@ class Verifier:
         self._feed_url = revoked
         self._feed: RevocationFeed | None = None
         survive_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing: the keys are good in the child, too."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing has changed here."""
 
     def after_fork_in_child(self) -> None:
         """The next verification begins to follow the feed here; what was heard of before is known."""

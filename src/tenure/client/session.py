@@ -33,7 +33,7 @@ from tenure.client.endpoints import Endpoints, StandardEndpoints, TenureEndpoint
 from tenure.client.sender import Sender
 from tenure.client.storage import MemoryStorage, Release, Storage
 from tenure.errors import ConfigurationError
-from tenure.inputs import check_methods, check_seconds, check_setting
+from tenure.inputs import check_function, check_methods, check_seconds, check_setting
 from tenure.origins import is_loopback, origin_of
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class Session:
         check_seconds("patience", patience)
         if type(attempts) is not int or attempts < 1:
             raise ConfigurationError("attempts is a whole number from 1.")
-        for name, function in (("on_event", on_event), ("monotonic", monotonic)):
-            if not callable(function) and (function is not None or name != "on_event"):
-                raise ConfigurationError(f"{name} is a function, not {type(function).__name__}.")
+        check_function("monotonic", monotonic)
+        if on_event is not None:
+            check_function("on_event", on_event)
         check_methods("endpoints", endpoints, "refresh_request", "login_request", "logout_request")
         check_methods("storage", storage, "load", "save", "clear", "try_lock")
         self._endpoints = TenureEndpoints(base) if endpoints is None else endpoints

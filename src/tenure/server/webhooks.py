@@ -21,7 +21,7 @@ import stamina
 
 from tenure.errors import ConfigurationError
 from tenure.events import Event
-from tenure.forking import survive_forks
+from tenure.forking import Forking, survive_forks
 from tenure.origins import is_loopback
 
 TOLD = ("reuse_detected", "revoked")
@@ -31,7 +31,7 @@ TRIES, TRY_SECONDS, TIMEOUT_SECONDS = 8, 300.0, 10.0
 _log = logging.getLogger("tenure")
 
 
-class Webhooks:
+class Webhooks(Forking):
     """Sends events to `url`, signed with `secret` (text of 24 bytes or more). Raises ConfigurationError.
 
     random: gives random bytes, for the ids.
@@ -48,12 +48,6 @@ class Webhooks:
         self._random = random
         self.after_fork_in_child()
         survive_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing: what waits is the parent's to send."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing has changed here."""
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing to send; the first event begins a thread."""
