@@ -4,8 +4,8 @@ Checking is arithmetic and memory: signature, type, issuer, audience, expiry, an
 to be ended. A key is used with its own algorithm only, whatever a token's header says, so that `none`, an HMAC made
 with a public key, or an embedded key can't be talked into being accepted (RFC 8725 sections 3.1 and 3.2).
 
-The signature arithmetic is joserfc's. The compact form's three segments are joined and split here, because a header is
-the same for every token of one key: it is encoded once, and read once.
+The compact form's three segments are joined and split here, because a header is the same for every token of one key: it
+is encoded once, and read once.
 """
 
 import base64
@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
@@ -23,6 +23,7 @@ from joserfc.util import json_b64decode, json_b64encode, urlsafe_b64decode, urls
 from tenure.cutoffs import Cutoff
 from tenure.errors import ConfigurationError, ExpiredAccessToken, InvalidAccessToken, RevokedAccessToken
 from tenure.keys import ALGORITHMS, SigningKey
+from tenure.signatures import Verify, signing, verifying
 
 TYPE = "at+jwt"
 MAX_TOKEN_CHARS = 8192
@@ -39,13 +40,6 @@ RESERVED_CLAIMS = frozenset(
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
 _REGISTRY = JWSRegistry(algorithms=list(ALGORITHMS))
-
-
-class _Algorithm(Protocol):
-    """What joserfc's algorithms offer."""
-
-    def sign(self, msg: bytes, key: Any) -> bytes: ...
-    def verify(self, msg: bytes, sig: bytes, key: Any) -> bool: ...
 
 
 def names_of(algorithm: str) -> tuple[str, ...]:
@@ -103,18 +97,17 @@ def check_fits(payload: Mapping[str, Any]) -> None:
 
 
 class Signer:
-    """Signs payloads with one key. Exists because the header's text and the algorithm are worked out once."""
+    """Signs payloads with one key. Exists because the header's text is worked out once."""
 
     def __init__(self, key: SigningKey) -> None:
         self.key = key
-        self._algorithm: _Algorithm = _REGISTRY.get_alg(key.algorithm)
+        self._sign = signing(key.algorithm, key.jwk)
         self._header = json_b64encode({"alg": key.algorithm, "typ": TYPE, "kid": key.kid}) + b"."
 
     def sign(self, payload: Mapping[str, Any]) -> str:
         """The access token that says `payload`."""
         signing_input = self._header + urlsafe_b64encode(_encode(payload).encode())
-        signature = self._algorithm.sign(signing_input, self.key.jwk)
-        return (signing_input + b"." + urlsafe_b64encode(signature)).decode("ascii")
+        return (signing_input + b"." + urlsafe_b64encode(self._sign(signing_input))).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +141,7 @@ class Checker:
         self._cache_size = cache_size
         self._cache: dict[str, Claims] = {}
         self._keys: Mapping[str, VerifyingKey] = {}
-        self._headers: dict[bytes, tuple[_Algorithm, Key]] = {}
+        self._headers: dict[bytes, Verify] = {}
         self._revoked: dict[str, float] = {}
         self.cutoffs: Sequence[Cutoff] = ()
         self._waiting: dict[str, list[Callable[[], object]]] = {}
@@ -228,8 +221,8 @@ class Checker:
             signing_input, _, signature = token.encode("ascii").rpartition(b".")
             header, _, payload = signing_input.partition(b".")
             known = self._headers.get(header)
-            algorithm, key = known or self._read_header(header)
-            valid = algorithm.verify(signing_input, urlsafe_b64decode(signature), key)
+            verify = known or self._read_header(header)
+            valid = verify(signing_input, urlsafe_b64decode(signature))
             body = base64.urlsafe_b64decode(payload + b"==").decode()
         except InvalidAccessToken:
             raise
@@ -238,10 +231,10 @@ class Checker:
         if not valid:
             raise InvalidAccessToken("The access token's signature is wrong.")
         if known is None:
-            self._headers[header] = algorithm, key
+            self._headers[header] = verify
         return body
 
-    def _read_header(self, segment: bytes) -> tuple[_Algorithm, Key]:
+    def _read_header(self, segment: bytes) -> Verify:
         header = json_b64decode(segment)
         if not isinstance(header, dict) or not isinstance(header.get("kid"), str):
             raise InvalidAccessToken("The access token names no key.")
@@ -255,7 +248,7 @@ class Checker:
             raise UnknownKey(header["kid"])
         if header.get("alg") not in names_of(key.algorithm):
             raise InvalidAccessToken("The access token's algorithm is not its key's.")
-        return _REGISTRY.get_alg(key.algorithm), key.jwk
+        return verifying(key.algorithm, key.jwk)
 
     def _check_claims(self, body: str) -> Claims:
         try:

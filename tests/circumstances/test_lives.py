@@ -3,11 +3,13 @@
 import asyncio
 import multiprocessing
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import pytest
 
 from tenure import AsyncTenure, StoreUnavailable, Tenure
@@ -39,6 +41,17 @@ def _django(kind: str, folder: Path) -> Any:
     return DjangoStore(alias)
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured() -> Iterator[None]:
+    """coverage has a lock of its own, which a fork in the middle of other threads' work may leave taken for ever."""
+    measuring = coverage.Coverage.current()
+    if measuring is not None:
+        measuring.stop()
+    yield
+    if measuring is not None:
+        measuring.start()
+
+
 def in_child(work: Callable[[], object], seconds: float = 20.0) -> None:
     """Run `work` in a fork; it must end, and not fail."""
     parent, child = os.pipe()
@@ -58,7 +71,7 @@ def in_child(work: Callable[[], object], seconds: float = 20.0) -> None:
             break
         deadline.wait(0.02)
     else:
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGABRT)  # faulthandler says where
         os.waitpid(pid, 0)
         pytest.fail("the child hangs")
     with os.fdopen(parent, "rb") as said:
@@ -127,21 +140,14 @@ def test_a_child_hears_of_revocations(auth: Tenure) -> None:
 
 
 def test_a_fork_while_others_are_at_work(auth: Tenure) -> None:
-    """Locks that another thread has at that moment are held in the child for ever.
-
-    The others ask the store; they don't sign, as OpenSSL's own locks are beyond us: a process that forks while its
-    threads sign is out of anybody's hands.
-    """
+    """Locks that another thread has at that moment are held in the child for ever."""
     from threading import Event, Thread
 
     over = Event()
 
-    auth.login("user-42")
-
     def ask() -> None:
         while not over.is_set():
-            assert len(auth.sessions("user-42")) == 1
-            auth.revoke("0" * 32)
+            auth.revoke(auth.refresh(auth.login("user-42").refresh_token).session_id)
 
     threads = [Thread(target=ask) for _ in range(4)]
     for thread in threads:
