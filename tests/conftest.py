@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tenure import Event, Tenure
+from tests import forks
 
 SECRET = "correct-horse-battery-staple-0123456789"
 ISSUER = "https://api.example.com"
@@ -66,3 +67,10 @@ def make(store_url: str, clock: Clock, events: list[Event]) -> Iterator[Callable
 @pytest.fixture
 def auth(make: Callable[..., Tenure]) -> Tenure:
     return make()
+
+
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """For tests that fork."""
+    with forks.unmeasured():
+        yield

@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 
 from tests.client.live import Live
 
@@ -27,7 +26,6 @@ def live(make_live: Callable[..., Live]) -> Live:
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses() -> Iterator[None]:
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries are counted, not waited for."""
-    with stamina.set_testing(True, attempts=5, cap=True):
-        yield
+    monkeypatch.setattr("tenure.client.sender.FIRST_PAUSE_SECONDS", 0.0)

@@ -13,6 +13,8 @@ import httpx2
 import uvicorn
 
 from tenure import AsyncTenure, Event, InvalidAccessToken, Policy
+from tenure.client import Credentials, FileStorage
+from tenure.client.record import record_of
 from tenure.http.asgi import application
 from tenure.http.cookies import CookieTransport
 from tenure.http.service import Service
@@ -68,6 +70,11 @@ def instead(status: int, body: bytes = b"<html>oops</html>", **headers: str) -> 
         await send({"type": "http.response.body", "body": body})
 
     return fault
+
+
+def kept(path: Path, base: str) -> Credentials | None:
+    """The credentials that a file holds for the endpoints at `base`."""
+    return record_of(FileStorage(path).load(f"{base}/refresh")).credentials
 
 
 class Live:
@@ -153,6 +160,8 @@ class Live:
             status, content = 200, {"authorization": token}
         else:
             try:
+                if scope["path"] == "/api/refuses":
+                    raise InvalidAccessToken("Every token is refused here.")
                 claims = await self.auth.verify(token)
                 status, content = 200, {"sub": claims.subject, "sid": claims.session_id, "bytes": size}
             except InvalidAccessToken as refused:

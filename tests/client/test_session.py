@@ -1,8 +1,6 @@
 """The client against a real service: nobody notices that the access token has expired, whatever goes wrong."""
 
 import asyncio
-import io
-import json
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -17,16 +15,16 @@ import requests
 
 from tenure.client import (
     ClientEvent,
-    Credentials,
     FileStorage,
     MemoryStorage,
     OriginRefused,
     RefreshFailed,
     Session,
     SignedOut,
+    StorageFailed,
 )
 from tenure.errors import ConfigurationError
-from tests.client.live import PASSWORD, Live, instead, late, lose
+from tests.client.live import PASSWORD, Live, instead, kept, late, lose
 from tests.conftest import Clock
 
 Get = Callable[[str], Any]
@@ -117,7 +115,7 @@ def test_a_stream_is_never_sent_twice(live: Live, library: Library) -> None:
 
 
 def test_a_stream_goes_with_a_fresh_token_where_the_age_is_unknown(live: Live, session: Session) -> None:
-    reopened = Session(live.base, storage=session._storage)
+    reopened = Session(live.base, storage=session._kept._storage)
     live.expire()
     with httpx2.Client(auth=reopened.auth) as client:
         assert client.post(f"{live.url}/api/me", content=iter([b"x"])).status_code == 200
@@ -152,35 +150,38 @@ def test_a_jump_of_the_wall_clock_changes_nothing(
 def test_faults_are_tried_again_with_the_same_key(live: Live, session: Session, fault: Any) -> None:
     live.expire()
     live.faults += [fault, fault]
-    assert session.renewed(session._access_token)
+    assert session.renewed(session.token())
     assert live.refreshes == 3
     assert set(live.kinds()) <= {"logged_in", "refreshed", "retried"}
     live.expire()
-    session.renewed(session._access_token)
+    session.renewed(session.token())
 
 
 def test_a_fault_that_stays_keeps_the_session(live: Live, session: Session, events: list[ClientEvent]) -> None:
     live.faults += [instead(503)] * 5
     with pytest.raises(RefreshFailed, match="answered 503"):
-        session.renewed(session._access_token)
+        session.renewed(session.token())
     assert live.refreshes == 5
     assert session.signed_in
-    assert session.renewed(session._access_token)
+    with pytest.raises(RefreshFailed, match="a moment ago"):
+        session.renewed(session.token())
+    assert live.refreshes == 5
+    assert session.refresh()
     assert "signed_out" not in [event.kind for event in events]
 
 
 def test_a_server_that_is_away_keeps_the_session(live: Live, session: Session) -> None:
-    session._endpoints = type(session._endpoints)("http://127.0.0.1:9/auth")
+    session._driver._endpoints = type(session._endpoints)("http://127.0.0.1:9/auth")
     with pytest.raises(RefreshFailed, match="can't be reached"):
-        session.renewed(session._access_token)
+        session.renewed(session.token())
     assert session.signed_in
 
 
 def test_a_late_answer_is_retried_and_believed(live: Live, session: Session) -> None:
-    session._sender._timeout = 0.2
+    session._driver._sender._timeout = 0.2
     live.faults.append(late(0.6))
     live.expire()
-    session.renewed(session._access_token)
+    session.renewed(session.token())
     assert live.kinds()[-1] == "retried"
 
 
@@ -259,7 +260,7 @@ def test_a_task_that_gives_up_does_not_stop_the_refresh_of_the_others(live: Live
     live.faults.append(late(0.3))
 
     async def story() -> None:
-        used = session._access_token
+        used = session.token()
         impatient = asyncio.ensure_future(session.arenewed(used))
         patient = asyncio.ensure_future(session.arenewed(used))
         await asyncio.sleep(0.1)
@@ -281,7 +282,7 @@ def test_another_origin_gets_no_token_unless_it_is_named(live: Live, library: Li
     with pytest.raises(OriginRefused, match=r"name that origin in Session\(origins=\[…\]\)"):
         library.request("GET", elsewhere)
     assert live.counts["/api/me"] == 0
-    named = Session(live.base, storage=library.session._storage, origins=[f"http://localhost:{live.port}"])
+    named = Session(live.base, storage=library.session._kept._storage, origins=[f"http://localhost:{live.port}"])
     assert Library(library.name, named).request("GET", elsewhere).status_code == 200
 
 
@@ -319,48 +320,51 @@ def _umask(mask: int) -> Iterator[None]:
 
 def test_a_file_is_private_and_replaced_as_a_whole(tmp_path: Path) -> None:
     storage = FileStorage(tmp_path / "app" / "session")
-    assert storage.load() is None
+    assert storage.load("a") is None
     with _umask(0):
-        storage.save("one")
-        release = storage.try_lock()
+        assert storage.swap("a", None, "one")
+        release = storage.try_lock("a")
     path = tmp_path / "app" / "session"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     before = path.stat().st_ino
-    storage.save("two")
-    assert (storage.load(), path.stat().st_ino == before) == ("two", False)
-    assert FileStorage(path).try_lock() is None
+    assert not storage.swap("a", None, "two")
+    assert storage.swap("a", "one", "two")
+    assert (storage.load("a"), path.stat().st_ino == before) == ("two", False)
+    assert FileStorage(path).try_lock("a") is None
     assert release is not None
     release()
-    again = FileStorage(path).try_lock()
+    again = FileStorage(path).try_lock("a")
     assert again is not None
     again()
-    storage.clear()
-    storage.clear()
-    assert storage.load() is None
-    assert [file.name for file in path.parent.iterdir() if file.name != "session.lock"] == []
+    assert storage.swap("b", None, "other")
+    assert storage.swap("a", "two", None)
+    assert (storage.load("a"), storage.load("b")) == (None, "other")
+    assert storage.swap("b", "other", None)
+    assert [file.name for file in path.parent.iterdir() if not file.name.endswith(".lock")] == []
 
 
 def test_a_file_that_cannot_be_written_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
     import os
 
     storage = FileStorage(tmp_path / "session")
-    storage.save("one")
+    storage.swap("a", None, "one")
 
     def full(descriptor: int) -> None:
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        storage.save("two")
-    assert storage.load() == "one"
-    assert [file.name for file in tmp_path.iterdir()] == ["session"]
+    with pytest.raises(StorageFailed, match=r"session can't be written: No space left on device\."):
+        storage.swap("a", "one", "two")
+    assert storage.load("a") == "one"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["session", "session.lock"]
 
 
 def test_a_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    FileStorage("~/.config/app/session").save("x")
-    assert (tmp_path / ".config/app/session").read_text() == "x"
+    FileStorage("~/.config/app/session").swap("a", None, "x")
+    assert (tmp_path / ".config/app/session").exists()
 
 
 def test_the_operating_systems_keyring(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,39 +397,25 @@ def test_the_operating_systems_keyring(live: Live, monkeypatch: pytest.MonkeyPat
         session = Session(live.base, storage=KeyringStorage("app", "ada"))
         session.login("ada", PASSWORD)
         live.expire()
-        assert session.renewed(session._access_token)
+        assert session.renewed(session.token())
         session.logout()
-        assert KeyringStorage("app", "ada").load() is None
-        KeyringStorage("app", "ada").clear()
+        assert KeyringStorage("app", "ada").load(f"{live.base}/refresh") is None
     finally:
         keyring.set_keyring(before)
-
-
-def test_a_storage_that_was_damaged_needs_a_fresh_login(live: Live, tmp_path: Path) -> None:
-    path = tmp_path / "session"
-    path.write_text('{"refresh_tok')
-    session = Session(live.base, storage=FileStorage(path))
-    with pytest.raises(SignedOut, match="Nobody"):
-        session.token()
-    session.login("ada", PASSWORD)
-    kept = Credentials.of_text(path.read_text())
-    assert kept is not None
-    assert json.loads(path.read_text())["attempt"] is None
-    assert io.StringIO(repr(session)).read().count(kept.refresh_token) == 0
 
 
 def test_faults_are_tried_again_with_await(live: Live, session: Session) -> None:
     async def story() -> None:
         live.expire()
         live.faults += [lose, instead(503)]
-        first = await session.arenewed(session._access_token)
+        first = await session.arenewed(session.token())
         assert live.refreshes == 3
         live.faults += [instead(503)] * 5
         with pytest.raises(RefreshFailed):
             await session.arenewed(first)
-        live.run(live.auth.revoke_all("ada"))
+        await asyncio.to_thread(live.run, live.auth.revoke_all("ada"))
         with pytest.raises(SignedOut):
-            await session.arenewed(first)
+            await session.arefresh()
 
     asyncio.run(story())
     assert live.kinds()[1] == "refreshed"
@@ -444,7 +434,7 @@ def test_a_confidential_client_at_a_standard_endpoint_revokes_at_log_out(live: L
     session = Session(endpoints=endpoints)
     session.adopt(tokens.refresh_token, tokens.access_token)
     session.renewed(tokens.access_token)
-    session.logout()
+    assert session.logout()
     assert live.kinds()[-2:] == ["refreshed", "revoked"]
     Session.standard(f"{live.url}/oauth/token", "app", secret).logout()  # nobody is logged in
 
@@ -465,26 +455,25 @@ def test_a_wait_that_is_longer_than_ones_patience_is_not_waited_for(live: Live, 
     live.faults.append(instead(429, retry_after="300"))
     begun = time.monotonic()
     with pytest.raises(RefreshFailed, match="answered 429"):
-        session.renewed(session._access_token)
+        session.renewed(session.token())
     assert time.monotonic() - begun < 2
     assert live.refreshes == 1
-    assert session.renewed(session._access_token)
+    assert session.refresh()
 
 
-def test_a_log_in_waits_for_a_refresh_that_is_about_to_write(live: Live, tmp_path: Path) -> None:
-    """Else the old session's answer could overwrite the new session."""
+def test_a_log_in_during_a_refresh_of_the_session_before_wins(live: Live, tmp_path: Path) -> None:
     path = tmp_path / "session"
     old = Session(live.base, storage=FileStorage(path))
     old.login("ada", PASSWORD)
     live.faults.append(late(0.5))
-    refreshing = threading.Thread(target=lambda: old.renewed(old._access_token))
+    refreshing = threading.Thread(target=lambda: old.renewed(old.token()))
     refreshing.start()
     while live.refreshes == 0:
         threading.Event().wait(0.01)
     new = Session(live.base, storage=FileStorage(path))
     new.login("bob", PASSWORD)
     refreshing.join()
-    kept = Credentials.of_text(path.read_text())
-    assert kept is not None
-    assert kept.access_token == new.token()
-    assert live.run(live.auth.verify(old.renewed(old._access_token))).subject == "bob"
+    credentials = kept(path, live.base)
+    assert credentials is not None
+    assert credentials.access_token == new.token()
+    assert live.run(live.auth.verify(old.renewed(old.token()))).subject == "bob"

@@ -17,8 +17,9 @@ import pytest
 
 from tenure import Policy
 from tenure.client import Credentials, FileStorage, RefreshFailed, Session, SignedOut
+from tenure.client.record import Record
 from tests.client.browser import node
-from tests.client.live import PASSWORD, Live, instead, late, lose
+from tests.client.live import PASSWORD, Live, instead, kept, late, lose
 
 KEY = "attempt-key-of-one-refresh"
 
@@ -137,9 +138,9 @@ def test_04_a_process_killed_between_the_commit_and_its_own_write(live: Live, tm
         time.sleep(0.01)  # until the server has committed
     doomed.process.send_signal(signal.SIGKILL)
     doomed.end()
-    kept = Credentials.of_text(path.read_text())
-    assert kept is not None
-    assert kept.attempt is not None  # written before it was sent
+    begun = kept(path, live.base)
+    assert begun is not None
+    assert begun.attempt is not None  # written before it was sent
     successor = Process(live, path)
     successor.call()
     assert successor.hears() == "200"
@@ -161,15 +162,16 @@ def test_06_a_losing_process_never_wipes_the_winners_token(live: Live, tmp_path:
     """claude-code#84440: it is refused, and finds that the storage holds another token by now"""
     path = tmp_path / "session"
     loser = stored(live, path)
-    winner_token = Credentials("the winner's refresh token", "the winner's access token").to_text()
+    storage, name = FileStorage(path), f"{live.base}/refresh"
+    winners = Record(Credentials("the winner's refresh token", "the winner's access token")).to_text()
 
     async def refused(app: Any, scope: Any, receive: Any, send: Any) -> None:
-        path.write_text(winner_token)
+        assert storage.swap(name, storage.load(name), winners)
         await instead(400, b'{"error": "invalid_grant", "reason": "reuse_detected"}')(app, scope, receive, send)
 
     live.faults.append(refused)
-    assert loser.renewed(loser._access_token) == "the winner's access token"
-    assert path.read_text() == winner_token
+    assert loser.renewed(loser.token()) == "the winner's access token"
+    assert storage.load(name) == winners
 
 
 def test_07_three_tabs_and_short_lived_access_tokens(live: Live) -> None:
@@ -208,14 +210,15 @@ def test_09_a_token_several_generations_old_inside_the_leeway(make_live: Callabl
 )
 def test_10_a_refresh_that_fails_does_not_clear_the_credentials(live: Live, tmp_path: Path, fault: Any) -> None:
     session = stored(live, tmp_path / "session")
-    session._sender._timeout = 0.1
+    session._driver._sender._timeout = 0.1
     live.expire()
     live.faults += [fault] * 5
     with httpx2.Client(auth=session.auth) as client:
         with pytest.raises(RefreshFailed):
             client.get(f"{live.url}/api/me")
         assert session.signed_in
-        session._sender._timeout = 10
+        session._driver._sender._timeout = 10
+        session.refresh()
         assert client.get(f"{live.url}/api/me").status_code == 200
 
 
@@ -224,7 +227,7 @@ def test_11_logging_out_on_one_device_leaves_the_others_alone(live: Live, tmp_pa
     phone, laptop = stored(live, tmp_path / "phone"), stored(live, tmp_path / "laptop")
     phone.logout()
     live.expire()
-    assert laptop.renewed(laptop._access_token)
+    assert laptop.renewed(laptop.token())
     with pytest.raises(SignedOut):
         phone.token()
 
@@ -234,7 +237,8 @@ def test_12_a_lock_holder_that_dies_does_not_block_the_others(live: Live, tmp_pa
     session = stored(live, path)
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from tenure.client import FileStorage\n"
-         "release = FileStorage(sys.argv[1]).try_lock(); print('held', flush=True); time.sleep(60)", str(path)],
+         "release = FileStorage(sys.argv[1]).try_lock(sys.argv[2]); print('held', flush=True); time.sleep(60)",
+         str(path), f"{live.base}/refresh"],
         stdout=subprocess.PIPE,
     )  # fmt: skip
     assert holder.stdout is not None
@@ -243,7 +247,7 @@ def test_12_a_lock_holder_that_dies_does_not_block_the_others(live: Live, tmp_pa
     holder.wait()
     holder.stdout.close()
     begun = time.monotonic()
-    assert session.renewed(session._access_token)
+    assert session.renewed(session.token())
     assert time.monotonic() - begun < 3
 
 
@@ -259,13 +263,13 @@ def test_12_a_lock_holder_that_freezes_does_not_block_the_others(live: Live, tmp
         time.sleep(0.01)
     os.kill(frozen.process.pid, signal.SIGSTOP)
     begun = time.monotonic()
-    first = session.renewed(session._access_token)
+    first = session.renewed(session.token())
     assert time.monotonic() - begun < 8
-    newest = Credentials.of_text(path.read_text())
+    newest = kept(path, live.base)
     os.kill(frozen.process.pid, signal.SIGCONT)
     assert frozen.hears() == "200"
     frozen.end()
-    assert Credentials.of_text(path.read_text()) == newest
+    assert kept(path, live.base) == newest
     assert session.renewed(first)
     assert "reuse_detected" not in live.kinds()
 
@@ -274,7 +278,7 @@ def test_threads_and_tasks_of_one_process_share_one_refresh(live: Live, tmp_path
     """Blocking and asyncio callers of one session at the same time."""
     session = stored(live, tmp_path / "session")
     live.expire()
-    used, got = session._access_token, set[str]()
+    used, got = session.token(), set[str]()
     threads = [threading.Thread(target=lambda: got.add(session.renewed(used))) for _ in range(4)]
 
     async def tasks() -> None:

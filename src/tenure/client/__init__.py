@@ -1,11 +1,14 @@
 """The client that nobody notices: it refreshes by itself and repeats the request.
 
-`core.py` decides, without any I/O; `session.py` does what it says, blocking or with `await`; `httpx_auth.py` and
-`requests_auth.py` put it into the HTTP clients that people use; `storage.py` is where credentials are kept.
+`core.py` decides, without any I/O; `driving.py` does what it says; `session.py` is what an application holds, `auth.py`
+puts it into HTTP clients, `storage.py` is where credentials are kept.
 """
 
+import logging
+
 try:
-    from tenure.client.core import ClientEvent, Credentials, OriginRefused, RefreshFailed, SignedOut
+    from tenure.client.errors import ClientEvent, OriginRefused, RefreshFailed, SignedOut, StorageFailed
+    from tenure.client.record import Credentials
     from tenure.client.session import Session
     from tenure.client.storage import FileStorage, KeyringStorage, MemoryStorage, Storage
 except ModuleNotFoundError as missing:
@@ -25,4 +28,8 @@ __all__ = [
     "Session",
     "SignedOut",
     "Storage",
+    "StorageFailed",
 ]
+
+# Silent unless the program asks for the log: without a handler, Python prints warnings to standard error.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,7 +1,8 @@
 """A session as the `auth` of the HTTP clients that people use: httpx, httpx2 and requests, blocking and asyncio.
 
 One object serves all of them. It puts the access token on each request, and on a 401 that says that the token is
-invalid it gets another and sends the request once more; a 401 after that is the caller's.
+invalid it gets another and repeats the request: once, or twice where the storage had a token that was refused as well.
+A 401 after that is the caller's.
 """
 
 import logging
@@ -10,12 +11,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tenure.client.core import says_invalid
+from tenure.client.refusals import REFUSES_ALL
 
 if TYPE_CHECKING:
     from tenure.client.session import Session
 
 _log = logging.getLogger("tenure.client")
 
+_MOST_REPEATS = 2
 NOT_REPEATED = "The access token was refused, and the request was not repeated: its body is a stream, which is gone."
 
 
@@ -39,27 +42,31 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """For httpx.Client: before the request, and after a refusal."""
-        self._session.check_destination(str(request.url))
+        url = str(request.url)
+        self._session.check_destination(url)
         repeatable = _is_repeatable(request)
         token = self._session.token(surely=not repeatable)
         response = yield _carrying(request, token)
-        if _is_refused(response):
-            if repeatable:
-                yield _carrying(request, self._session.renewed(token))
-            else:
-                _explain(response)
+        for _ in range(_MOST_REPEATS):
+            if not _is_refused(response) or self._is_final(response, url, token, repeatable):
+                return
+            token = self._session.renewed(token)
+            response = yield _carrying(request, token)
+            self._learn(response, url)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """For httpx.AsyncClient: before the request, and after a refusal."""
-        self._session.check_destination(str(request.url))
+        url = str(request.url)
+        self._session.check_destination(url)
         repeatable = _is_repeatable(request)
         token = await self._session.atoken(surely=not repeatable)
         response = yield _carrying(request, token)
-        if _is_refused(response):
-            if repeatable:
-                yield _carrying(request, await self._session.arenewed(token))
-            else:
-                _explain(response)
+        for _ in range(_MOST_REPEATS):
+            if not _is_refused(response) or self._is_final(response, url, token, repeatable):
+                return
+            token = await self._session.arenewed(token)
+            response = yield _carrying(request, token)
+            self._learn(response, url)
 
     def __call__(self, request: Any) -> Any:
         """For requests: before the request; a hook sees to what comes after."""
@@ -69,27 +76,40 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         request.headers["Authorization"] = f"Bearer {token}"
 
         def repeat(response: Any, **how: Any) -> Any:
-            # A redirected response belongs to another request, which requests has stripped of the token if need be.
-            if response.request.headers.get("Authorization") != f"Bearer {token}":
-                return response
-            if not says_invalid(response.status_code, response.headers.get("WWW-Authenticate", "")):
-                return response
-            if not repeatable:
-                response.reason = NOT_REPEATED
-                _log.warning(NOT_REPEATED)
-                return response
-            response.content  # noqa: B018 - read to its end, so that the connection can be used again
-            response.close()
-            again = response.request.copy()
-            again.hooks["response"] = []
-            again.headers["Authorization"] = f"Bearer {self._session.renewed(token)}"
-            repeated = response.connection.send(again, **how)
-            repeated.history.append(response)
-            repeated.request = again
-            return repeated
+            carried = token
+            for _ in range(_MOST_REPEATS):
+                # A redirected response belongs to another request, which requests has stripped of the token if need be.
+                if response.request.headers.get("Authorization") != f"Bearer {carried}" or not _is_refused(response):
+                    return response
+                if self._is_final(response, response.request.url, carried, repeatable):
+                    return response
+                response.content  # noqa: B018 - read to its end, so that the connection can be used again
+                response.close()
+                carried = self._session.renewed(carried)
+                again = response.request.copy()
+                again.hooks["response"] = []
+                again.headers["Authorization"] = f"Bearer {carried}"
+                repeated = response.connection.send(again, **how)
+                repeated.history.append(response)
+                repeated.request = again
+                response = repeated
+                self._learn(response, again.url)
+            return response
 
         request.register_hook("response", repeat)
         return request
+
+    def _is_final(self, response: Any, url: str, refused: str, repeatable: bool) -> bool:
+        """Whether a refusal is the caller's, who is told why nothing more is tried."""
+        if not repeatable:
+            _explain(response, NOT_REPEATED, logging.WARNING)
+        elif not self._session.may_help(url, refused):
+            _explain(response, REFUSES_ALL, logging.DEBUG)
+        return not repeatable or not self._session.may_help(url, refused)
+
+    def _learn(self, response: Any, url: str) -> None:
+        if self._session.repeated(url, refused=_is_refused(response)):
+            _explain(response, REFUSES_ALL, logging.WARNING)
 
 
 def _carrying(request: Any, token: str) -> Any:
@@ -110,7 +130,10 @@ def _is_refused(response: Any) -> bool:
     return says_invalid(response.status_code, response.headers.get("www-authenticate", ""))
 
 
-def _explain(response: Any) -> None:
-    """The 401 is the caller's; `extensions["tenure"]` and the log say why nothing more was tried."""
-    response.extensions["tenure"] = NOT_REPEATED
-    _log.warning(NOT_REPEATED)
+def _explain(response: Any, why: str, level: int) -> None:
+    """Say why nothing more is tried: in the log, and with the 401, as httpx's extension or requests' reason."""
+    _log.log(level, why)
+    if hasattr(response, "extensions"):
+        response.extensions["tenure"] = why
+    else:
+        response.reason = why

@@ -1,85 +1,35 @@
-"""What to do next: the client's half of the protocol as a generator that does no I/O.
+"""What to do next: the client's half of the protocol, as generators that do no I/O.
 
-It is told what happened (a lock was free or not, what the storage holds, what the server answered or that it did not)
-and says what to do. Four rules make it safe between threads, processes, crashes and lost answers:
+A flow says what to do and is told what came of it: whether a lock was free, what the storage holds, what the server
+answered. Five rules make it safe between threads, processes, crashes and lost answers:
 
 1. The attempt key is stored *before* a refresh is sent, and stays until its answer is stored. Whoever comes next,
    another process or this one after a crash, sends the same token with the same key: the server takes that for a retry.
-2. Under the lock, the storage is read again. Whoever waited takes what another has got, and does not refresh.
-3. An answer is stored only if the storage still holds the token that it answers. A process that was frozen meanwhile
-   finds a newer one there, and takes that.
+2. Under the lock, the storage is read again. Whoever waited takes what another has got, a token or a failure.
+3. The storage is changed only if it still holds what was read. An answer to a token that was replaced, or whose owner
+   has logged out meanwhile, is dropped.
 4. Only `invalid_grant` ends the session, and only if the storage still holds the token that was refused.
+5. After a failure nobody tries again for a moment, unless asked to.
 """
 
 import json
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from tenure.errors import TenureError
+from tenure.client.errors import RefreshFailed, SignedOut
+from tenure.client.record import Credentials, Record
 
 LOCK_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.05
+_LONGEST_LIFETIME = 10 * 365 * 86400.0
 
 T = TypeVar("T")
 
 
-class SignedOut(TenureError):
-    """Nobody is logged in: a fresh login is needed. `reason` says why, as far as it is known."""
-
-    code = "invalid_grant"
-
-    def __init__(self, reason: str | None, message: str | None = None) -> None:
-        over = "Nobody is logged in." if reason is None else f"The session is over ({reason}). Log in again."
-        super().__init__(message or over)
-        self.reason = reason
-
-
-class RefreshFailed(TenureError):
-    """No answer could be had that says whether the session goes on. It is kept; trying again later is right."""
-
-    code = "temporarily_unavailable"
-
-
-class OriginRefused(TenureError):
-    """A request goes to where no token of this session may go."""
-
-    code = "invalid_request"
-
-
-@dataclass(frozen=True, slots=True)
-class ClientEvent:
-    """What happened to the session: it was refreshed, or it is over (`reason`: as the server says, or logged_out)."""
-
-    kind: Literal["signed_in", "refreshed", "signed_out"]
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a client keeps. `attempt` is the key of a refresh that has begun and was not answered yet."""
-
-    refresh_token: str = field(repr=False)
-    access_token: str | None = field(default=None, repr=False)
-    attempt: str | None = field(default=None, repr=False)
-
-    def to_text(self) -> str:
-        """The credentials as a storage keeps them."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of_text(cls, text: str | None) -> "Credentials | None":
-        """The credentials that a storage has kept; None for nothing, and for what can't be read."""
-        try:
-            kept = json.loads(text or "null")
-            return None if kept is None else cls(kept["refresh_token"], kept["access_token"], kept["attempt"])
-        except (ValueError, TypeError, KeyError):
-            return None
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server answered to a refresh."""
+    """What the server answered."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -108,100 +58,220 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read the storage. Told: the credentials, or None."""
+    """Read the storage. Told: the record."""
 
 
 @dataclass(frozen=True, slots=True)
-class Save:
-    """Write the storage."""
+class Swap:
+    """Write `record` if the storage still holds `expected`. Told: the record as it is kept now, or None if not."""
+
+    expected: Record
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Send a refresh. Told: the Answer, or None where none came. thorough: again for as long as that may help."""
 
     credentials: Credentials
+    thorough: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Clear:
-    """Empty the storage."""
+class LogOut:
+    """Tell the server of a log-out, once. Told: the Answer, or None where none came."""
+
+    refresh_token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a refresh, again for as long as that may help. Told: the Answer, or None where none came."""
-
-    credentials: Credentials
-
-
-Action = TryLock | Sleep | Load | Save | Clear | Send
+Action = TryLock | Sleep | Load | Swap | Refresh | LogOut
 Flow = Generator[Action, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """How a renewal ended: with these credentials, which live for `expires_in` seconds more if that is known."""
+    """How a renewal ended: with these credentials, which this renewal has got or another one before it."""
 
     credentials: Credentials
-    expires_in: float | None = None
     refreshed: bool = False
 
 
-def renew(seen: str | None, fresh_key: Callable[[], str]) -> Flow[Renewed]:
+def renew(
+    seen: str | None,
+    fresh_key: Callable[[], str],
+    clock: Callable[[], float],
+    *,
+    thorough: bool = True,
+    asked: bool = False,
+) -> Flow[Renewed]:
     """Get an access token other than `seen`, which is missing, refused or about to expire.
 
-    Raises SignedOut, and RefreshFailed where nothing definite could be learned.
+    thorough: send the refresh again for as long as that may help; once otherwise, and once after a failure. asked:
+    although a refresh has failed just now. Raises SignedOut, and RefreshFailed where nothing definite could be learned.
     """
+    begun = yield from _begin(seen, fresh_key, clock, asked)
+    if isinstance(begun, Renewed):
+        return begun
+    kept, held = begun
+    answer = yield Refresh(held, thorough and kept.failed_at is None)
+    renewed = yield from _settle(answer, kept, held, clock)
+    if kept.logouts:
+        yield from tell_logouts(clock)
+    return renewed
+
+
+def enter(credentials: Credentials) -> Flow[None]:
+    """Begin with these credentials. A session that they replace is logged out."""
+    while True:
+        kept = yield Load()
+        replaced = kept.logged_out() if _is_another_session(kept.credentials, credentials) else kept
+        if (yield Swap(kept, replaced.succeeded(credentials))) is not None:
+            return
+
+
+def leave() -> Flow[bool]:
+    """Log out here, at once. Answers whether somebody was logged in."""
+    while True:
+        kept = yield Load()
+        if kept.credentials is None:
+            return False
+        if (yield Swap(kept, kept.logged_out())) is not None:
+            return True
+
+
+def tell_logouts(clock: Callable[[], float]) -> Flow[bool]:
+    """Tell the server of the log-outs that it has not heard of. Answers whether it has heard of all now."""
+    kept = yield Load()
+    while kept.logouts:
+        told = kept.logouts[0]
+        answer = yield LogOut(told)
+        if not is_definite(answer):
+            if kept.credentials is None:
+                yield Swap(kept, kept.failed(clock(), retry_after(answer)))
+            return False
+        kept = (yield Swap(kept, kept.told(told))) or (yield Load())
+    return True
+
+
+def _begin(
+    seen: str | None, fresh_key: Callable[[], str], clock: Callable[[], float], asked: bool
+) -> Flow[Renewed | tuple[Record, Credentials]]:
+    """Take the lock and store the attempt key; or find that another has refreshed, or has failed to."""
+    came_at = clock()
     waited, pause = 0.0, FIRST_PAUSE
     while not (yield TryLock()) and waited < LOCK_SECONDS:
-        held = yield Load()
-        if held is not None and held.access_token not in (None, seen):
-            return Renewed(held)
+        kept: Record = yield Load()
+        if (found := _another(kept, seen, clock())) is not None:
+            return found
         yield Sleep(pause)
         # Ever longer, so that many who wait don't keep the one who works from working.
         waited, pause = waited + pause, min(LONGEST_PAUSE, 1.5 * pause)
     # Without the lock after all that time: its holder is frozen, and the attempt key makes it safe to go on.
-    held = yield Load()
-    if held is None:
-        raise SignedOut(None if seen is None else "logged_out")
-    if held.access_token not in (None, seen):
-        return Renewed(held)
-    if held.attempt is None:
+    while True:
+        kept = yield Load()
+        held = kept.credentials
+        is_paused = kept.is_paused(clock()) and not (asked and (kept.failed_at or 0.0) < came_at)
+        if held is None:
+            if kept.logouts and not is_paused:
+                yield from tell_logouts(clock)
+            raise SignedOut(None if seen is None else "logged_out")
+        if (found := _another(kept, seen, clock())) is not None:
+            return found
+        if is_paused:
+            raise RefreshFailed("The token endpoint could not be reached a moment ago. The session is kept.")
+        if held.attempt is not None:
+            return kept, held
         held = replace(held, attempt=fresh_key())
-        yield Save(held)
-    answer = yield Send(held)
-    now_held = yield Load()
-    if now_held is None:
-        raise SignedOut("logged_out")
-    if now_held.refresh_token != held.refresh_token:
-        return Renewed(now_held)
-    return (yield from _take(answer, held))
+        begun = yield Swap(kept, replace(kept, credentials=held))
+        if begun is not None:
+            return begun, held
 
 
-def _take(answer: Answer | None, held: Credentials) -> Flow[Renewed]:
+def _another(kept: Record, seen: str | None, now: float) -> Renewed | None:
+    """What the storage holds, if it is another access token than `seen` and has not expired."""
+    held = kept.credentials
+    if held is None or held.access_token in (None, seen) or held.has_expired(now):
+        return None
+    return Renewed(held)
+
+
+def _settle(answer: Answer | None, kept: Record, held: Credentials, clock: Callable[[], float]) -> Flow[Renewed]:
+    """Store what an answer says, unless the storage holds another token by now."""
+    outcome = _understood(answer, held, clock())
+    while True:
+        if isinstance(outcome, Credentials):
+            settled = kept.succeeded(outcome)
+        elif isinstance(outcome, SignedOut):
+            settled = kept.succeeded(None)
+        else:
+            settled = kept.failed(clock(), retry_after(answer))
+        if (yield Swap(kept, settled)) is not None:
+            break
+        kept = yield Load()
+        if kept.credentials is None:
+            raise SignedOut("logged_out")
+        if kept.credentials.refresh_token != held.refresh_token:
+            return Renewed(kept.credentials)
+    if isinstance(outcome, Credentials):
+        return Renewed(outcome, refreshed=True)
+    raise outcome
+
+
+def _understood(answer: Answer | None, held: Credentials, now: float) -> Credentials | SignedOut | RefreshFailed:
     if answer is None:
-        raise RefreshFailed("The token endpoint can't be reached right now. The session is kept.")
+        return RefreshFailed("The token endpoint can't be reached right now. The session is kept.")
     content = answer.content()
-    if answer.status == 200 and isinstance(content.get("access_token"), str):
+    if answer.status == 200 and has_tokens(content):
         # A server that does not rotate sends no refresh token: then the old one stays (RFC 6749 section 6).
-        renewed = Credentials(content.get("refresh_token") or held.refresh_token, content["access_token"])
-        yield Save(renewed)
-        return Renewed(renewed, lifetime(content), refreshed=True)
+        return credentials_in(content, content.get("refresh_token") or held.refresh_token, now)
     if 400 <= answer.status < 500 and content.get("error") == "invalid_grant":
-        yield Clear()
-        raise SignedOut(str(content.get("reason") or "invalid_grant"))
-    raise RefreshFailed(f"The token endpoint answered {answer.status}. The session is kept.")
+        return SignedOut(str(content.get("reason") or "invalid_grant"))
+    return RefreshFailed(f"The token endpoint answered {answer.status}. The session is kept.")
 
 
-def lifetime(content: Mapping[str, Any]) -> float | None:
-    """For how many seconds from now an access token lives, as an answer says (RFC 6749 section 5.1)."""
-    value = content.get("expires_in")
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _is_another_session(old: Credentials | None, new: Credentials) -> bool:
+    """Whether a session ends by being replaced. tenure's own tokens of one session begin with its id (21 letters)."""
+    if old is None or old.refresh_token == new.refresh_token:
+        return False
+    own = old.refresh_token.startswith("tnr1_") and new.refresh_token.startswith("tnr1_")
+    return own and old.refresh_token[:26] != new.refresh_token[:26]
 
 
-def retry_after(answer: Answer | None) -> float | None:
-    """Whether to send the same refresh again: None for no, else the seconds that the server asks to wait, or 0."""
+def has_tokens(content: Mapping[str, Any]) -> bool:
+    """Whether an answer has tokens that can be used."""
+    refresh_token = content.get("refresh_token")
+    return isinstance(content.get("access_token"), str) and (refresh_token is None or isinstance(refresh_token, str))
+
+
+def credentials_in(content: Mapping[str, Any], refresh_token: str, now: float) -> Credentials:
+    """The credentials of an answer that came `now` (seconds, UTC)."""
+    lives = lifetime(content.get("expires_in"))
+    return Credentials(
+        refresh_token, content["access_token"], obtained_at=now, expires_at=None if lives is None else now + lives
+    )
+
+
+def lifetime(value: object) -> float | None:
+    """For how many seconds from now an access token lives (`expires_in`, RFC 6749 section 5.1); None if unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LONGEST_LIFETIME:
+        return None
+    return float(value)
+
+
+def is_definite(answer: Answer | None) -> bool:
+    """Whether the server has answered: sending the same request again changes nothing."""
+    return answer is not None and answer.status != 429 and answer.status < 500
+
+
+def is_garbled(answer: Answer | None) -> bool:
+    """Whether an answer to a refresh should have tokens and has none that can be read."""
+    return answer is not None and answer.status == 200 and not has_tokens(answer.content())
+
+
+def retry_after(answer: Answer | None) -> float:
+    """How many seconds the server asks to wait; 0 if it says nothing."""
     if answer is None:
         return 0.0
-    garbled = answer.status == 200 and not isinstance(answer.content().get("access_token"), str)
-    if answer.status != 429 and answer.status < 500 and not garbled:
-        return None
     try:
         return max(0.0, float(answer.headers.get("retry-after", "0")))
     except ValueError:  # an HTTP date: wait as if it said nothing

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote_plus, urlencode
 
-from tenure.client.core import Credentials
+from tenure.client.record import Credentials
 from tenure.errors import ConfigurationError
 
 

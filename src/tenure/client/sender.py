@@ -1,87 +1,155 @@
 """Sending a session's own requests: with a deadline each, and again, after a jittered pause, where that may help."""
 
+import asyncio
 from typing import Any
 
 import httpx2
-import stamina
+import tenacity
 
-from tenure.client.core import Answer, retry_after
+from tenure.client.core import Answer, is_definite, is_garbled, retry_after
 from tenure.client.endpoints import Post
+from tenure.errors import ConfigurationError
 
-LONGEST_PAUSE = 5.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+BRIEF_SECONDS = 3.0
+"""How long a request may take that nobody needs the answer of right now."""
 
 
 class _Again(Exception):
     """The same request is to be sent again; `pause` is how long the server asks to wait, in seconds, or 0."""
 
-    def __init__(self, answer: Answer | None, pause: float) -> None:
+    def __init__(self, answer: Answer | None) -> None:
         super().__init__()
-        self.answer, self.pause = answer, pause
+        self.answer, self.pause = answer, retry_after(answer)
 
 
 class Sender:
-    """Sends. timeout: for one try, in seconds. attempts, patience: how many tries, in how many seconds."""
+    """Sends. timeout: for one try, in seconds. attempts, patience: how many tries, in how many seconds.
 
-    def __init__(self, timeout: float, attempts: int, patience: float) -> None:
-        self._timeout, self._patience = timeout, patience
-        self._retrying: dict[str, Any] = {
-            "on": self._pause,
-            "attempts": attempts,
-            "timeout": patience,
-            "wait_max": LONGEST_PAUSE,
+    http: the client to send with, of httpx2, httpx or requests; None for one of httpx2, made for each request.
+    """
+
+    def __init__(self, timeout: float, attempts: int, patience: float, http: Any = None) -> None:
+        self._timeout, self._attempts, self._patience, self._http = timeout, attempts, patience, http
+        self._is_async = http is not None and hasattr(http, "aclose")
+        if http is not None and not callable(getattr(http, "post", None)):
+            raise ConfigurationError(
+                f"http is a client of httpx2, httpx or requests, not {type(http).__name__}. A transport goes into one: "
+                "httpx2.Client(transport=…)."
+            )
+
+    def send(self, post: Post, *, thorough: bool = True) -> Answer | None:
+        """The answer, as good as it got; None where none came."""
+        if self._is_async:
+            raise ConfigurationError("This session sends with an asyncio client: use atoken(), alogin(), alogout().")
+        try:
+            for attempt in tenacity.Retrying(**self._retrying(thorough)):
+                with attempt:
+                    return _definite(self._once(post, self._timeout_of(thorough)))
+        except _Again as last:
+            return last.answer
+        raise AssertionError("retrying ends by an answer or an exception")
+
+    async def asend(self, post: Post, *, thorough: bool = True) -> Answer | None:
+        """As `send`."""
+        try:
+            async for attempt in tenacity.AsyncRetrying(**self._retrying(thorough)):
+                with attempt:
+                    return _definite(await self._aonce(post, self._timeout_of(thorough)))
+        except _Again as last:
+            return last.answer
+        raise AssertionError("retrying ends by an answer or an exception")
+
+    def _retrying(self, thorough: bool) -> dict[str, Any]:
+        return {
+            "retry": tenacity.retry_if_exception(self._is_worth_waiting),
+            "stop": tenacity.stop_after_attempt(self._attempts if thorough else 1)
+            | tenacity.stop_before_delay(self._patience),
+            "wait": _pause,
+            "reraise": True,
         }
 
-    def send(self, post: Post | None) -> Answer | None:
-        """The answer, as good as it got; None where none came."""
-        if post is None:
-            return None
-        try:
-            for attempt in stamina.retry_context(**self._retrying):
-                with attempt:
-                    return _definite(self._once(post))
-        except _Again as last:
-            return last.answer
-        raise AssertionError("a retry context ends by an answer or an exception")
+    def _timeout_of(self, thorough: bool) -> float:
+        return self._timeout if thorough else min(self._timeout, BRIEF_SECONDS)
 
-    async def asend(self, post: Post | None) -> Answer | None:
-        """As `send`."""
-        if post is None:
-            return None
-        try:
-            async for attempt in stamina.retry_context(**self._retrying):
-                with attempt:
-                    return _definite(await self._aonce(post))
-        except _Again as last:
-            return last.answer
-        raise AssertionError("a retry context ends by an answer or an exception")
+    def _is_worth_waiting(self, problem: BaseException) -> bool:
+        return isinstance(problem, _Again) and problem.pause <= self._patience
 
-    def _pause(self, problem: Exception) -> bool | float:
-        """How long to wait before the next try, in seconds; True: as long as the retry library says; False: no more."""
-        if not isinstance(problem, _Again) or problem.pause > self._patience:
-            return False
-        return problem.pause or True
-
-    def _once(self, post: Post) -> Answer | None:
+    def _once(self, post: Post, timeout: float) -> Answer | None:
+        if self._http is not None:
+            return _sent_by(self._http, post, timeout)
         try:
-            with httpx2.Client(timeout=self._timeout) as http:
+            with httpx2.Client(timeout=timeout) as http:
                 return _answer(http.post(post.url, headers=post.headers, content=post.body))
         except httpx2.RequestError:
             return None
 
-    async def _aonce(self, post: Post) -> Answer | None:
+    async def _aonce(self, post: Post, timeout: float) -> Answer | None:
+        if self._http is not None and not self._is_async:
+            return await asyncio.to_thread(_sent_by, self._http, post, timeout)
         try:
-            async with httpx2.AsyncClient(timeout=self._timeout) as http:
+            if self._http is not None:
+                return _answer(await self._http.post(post.url, **_details(post, timeout)))
+            async with httpx2.AsyncClient(timeout=timeout) as http:
                 return _answer(await http.post(post.url, headers=post.headers, content=post.body))
-        except httpx2.RequestError:
+        except Exception as problem:
+            if _is_of_sending(problem):
+                return None
+            raise
+
+
+def _sent_by(http: Any, post: Post, timeout: float) -> Answer | None:
+    """Send with a client of the application's: it may be of any of three libraries."""
+    try:
+        if hasattr(http, "mount") and hasattr(http, "get_adapter"):  # requests
+            return _answer(
+                http.post(
+                    post.url,
+                    data=post.body,
+                    headers=post.headers,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    auth=lambda request: request,
+                )
+            )
+        return _answer(http.post(post.url, **_details(post, timeout)))
+    except Exception as problem:
+        if _is_of_sending(problem):
             return None
+        raise
 
 
-def _answer(response: httpx2.Response) -> Answer:
-    return Answer(response.status_code, dict(response.headers), response.content)
+def _details(post: Post, timeout: float) -> dict[str, Any]:
+    # Without the client's own auth, which may be this very session's, and to no other address than this one.
+    return {
+        "content": post.body,
+        "headers": post.headers,
+        "timeout": timeout,
+        "auth": None,
+        "follow_redirects": False,
+    }
+
+
+def _is_of_sending(problem: Exception) -> bool:
+    """Whether a client could not send, or got no answer: httpx, httpx2 and requests each have a class for that."""
+    return any(kind.__name__ in ("RequestError", "RequestException") for kind in type(problem).__mro__)
+
+
+def _answer(response: Any) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, response.content)
 
 
 def _definite(answer: Answer | None) -> Answer | None:
-    pause = retry_after(answer)
-    if pause is not None:
-        raise _Again(answer, pause)
+    if not is_definite(answer) or is_garbled(answer):
+        raise _Again(answer)
     return answer
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """As long as the server asks, else a random time, ever longer."""
+    problem = state.outcome.exception() if state.outcome is not None else None
+    asked = problem.pause if isinstance(problem, _Again) else 0.0
+    jittered = tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS)
+    return asked or jittered(state)

@@ -4,51 +4,50 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tenure.client.at_hand import AtHand
 from tenure.client.core import (
-    FIRST_PAUSE,
-    LOCK_SECONDS,
-    Action,
     Answer,
-    Clear,
-    ClientEvent,
-    Credentials,
     Flow,
-    Load,
-    OriginRefused,
-    RefreshFailed,
     Renewed,
-    Save,
-    Send,
-    SignedOut,
-    Sleep,
-    TryLock,
+    credentials_in,
+    enter,
+    has_tokens,
+    leave,
     lifetime,
     renew,
+    tell_logouts,
 )
+from tenure.client.driving import Driver
 from tenure.client.endpoints import Endpoints, StandardEndpoints, TenureEndpoints
+from tenure.client.errors import ClientEvent, OriginRefused, RefreshFailed, SignedOut, StorageFailed
+from tenure.client.keeping import Keeping
+from tenure.client.record import Credentials, Record
+from tenure.client.refusals import Refusals
 from tenure.client.sender import Sender
-from tenure.client.storage import MemoryStorage, Release, Storage
+from tenure.client.storage import MemoryStorage, Storage
 from tenure.errors import ConfigurationError
+from tenure.forking import Forking, survive_forks
 from tenure.inputs import check_function, check_methods, check_seconds, check_setting
 from tenure.origins import is_loopback, origin_of
 
 if TYPE_CHECKING:
     from tenure.client.auth import SessionAuth
 
-_LONGEST_MARGIN = 30.0
 
-
-class Session:
+class Session(Forking):
     """The client's side of a session. Safe to share between threads, asyncio tasks and, by its storage, processes.
 
-    base: where tenure's endpoints are ("https://api.example.com/auth"). storage: where the credentials are kept.
-    origins: further origins that the access token may be sent to; by default, only base's own. on_event: is called
-    with each ClientEvent. timeout: for one request to the token endpoint, in seconds. attempts and patience: how often,
-    and for how many seconds in all, one refresh is tried before RefreshFailed is raised.
+    base: where tenure's endpoints are ("https://api.example.com/auth"). storage: where the credentials are kept, under
+    the name of these endpoints. profile: a further name, for several sessions at the same endpoints. origins: further
+    origins that the access token may be sent to; by default, only base's own. http: the client of httpx2, httpx or
+    requests that sends this session's own requests. on_event: is called with each ClientEvent. timeout: for one request
+    to the token endpoint, in seconds. attempts and patience: how often, and for how many seconds in all, one refresh is
+    tried before RefreshFailed is raised.
     """
 
     def __init__(
@@ -56,15 +55,19 @@ class Session:
         base: str = "",
         *,
         storage: Storage | None = None,
+        profile: str = "",
         origins: list[str] | None = None,
+        http: Any = None,
         on_event: Callable[[ClientEvent], object] | None = None,
         timeout: float = 10.0,
         attempts: int = 5,
         patience: float = 30.0,
         endpoints: Endpoints | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         check_setting("base", base, str, "a URL")
+        check_setting("profile", profile, str, "text")
         check_setting("origins", [] if origins is None else origins, (list, tuple, set, frozenset), "a list of origins")
         for origin in origins or ():
             check_setting("An origin", origin, str, "text")
@@ -73,20 +76,30 @@ class Session:
         if type(attempts) is not int or attempts < 1:
             raise ConfigurationError("attempts is a whole number from 1.")
         check_function("monotonic", monotonic)
+        check_function("clock", clock)
         if on_event is not None:
             check_function("on_event", on_event)
         check_methods("endpoints", endpoints, "refresh_request", "login_request", "logout_request")
-        check_methods("storage", storage, "load", "save", "clear", "try_lock")
+        check_methods("storage", storage, "load", "swap", "try_lock")
         self._endpoints = TenureEndpoints(base) if endpoints is None else endpoints
-        self._storage = MemoryStorage() if storage is None else storage
-        self._origins = {origin_of(url) for url in (self._endpoints.refresh_url, *(origins or []))}
+        url = self._endpoints.refresh_url
+        self._origins = {origin_of(one) for one in (url, *(origins or []))}
         for origin in self._origins:
             _check_safe(origin)
+        name = f"{profile} {url}" if profile else url
+        self._kept = Keeping(MemoryStorage() if storage is None else storage, name, url, self._storage_failed)
         self._on_event = on_event
-        self._sender = Sender(timeout, attempts, patience)
-        self._monotonic = monotonic
-        self._access_token: str | None = None
-        self._refresh_at: float | None = None
+        self._sender = Sender(timeout, attempts, patience, http)
+        self._driver = Driver(self._kept, self._sender, self._endpoints)
+        self._refusals = Refusals()
+        self._clock = clock
+        self._at_hand = AtHand(monotonic, clock)
+        self._failures = 0
+        self.after_fork_in_child()
+        survive_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Nobody refreshes here yet."""
         self._one_at_a_time = threading.Lock()
         self._under_way: dict[asyncio.AbstractEventLoop, asyncio.Task[str]] = {}
 
@@ -107,66 +120,103 @@ class Session:
     @property
     def signed_in(self) -> bool:
         """Whether credentials are there. Only a refresh shows whether the server still honours them."""
-        return Credentials.of_text(self._storage.load()) is not None
+        return self._kept.load().credentials is not None
 
     def login(self, username: str, password: str, device: str = "") -> None:
-        """Log in with a name and a password. Raises SignedOut for wrong ones, RefreshFailed for no answer."""
+        """Log in with a name and a password. Raises SignedOut for wrong ones, RefreshFailed for no answer.
+
+        A session that was kept here before is logged out.
+        """
         answer = self._sender.send(self._endpoints.login_request(username, password, device))
-        self._begin(answer)
+        self._enter(_issued(answer, self._clock()))
+        self._driver.run(tell_logouts(self._clock))
 
     async def alogin(self, username: str, password: str, device: str = "") -> None:
         """As `login`."""
         answer = await self._sender.asend(self._endpoints.login_request(username, password, device))
-        await asyncio.to_thread(self._begin, answer)
+        await asyncio.to_thread(self._enter, _issued(answer, self._clock()))
+        await self._driver.arun(tell_logouts(self._clock))
 
     def adopt(self, refresh_token: str, access_token: str | None = None, expires_in: float | None = None) -> None:
-        """Begin with tokens that were got elsewhere."""
-        begun = Credentials(refresh_token, access_token).to_text()
-        self._alone(lambda: self._storage.save(begun))
-        self._keep(access_token, expires_in)
-        self._tell(ClientEvent("signed_in"))
+        """Begin with tokens that were got elsewhere. expires_in: the access token's lifetime from now, in seconds."""
+        for name, text in (("refresh_token", refresh_token), ("access_token", access_token or "")):
+            check_setting(name, text, str, "text")
+        now, lives = self._clock(), lifetime(expires_in)
+        obtained = None if expires_in is None else now
+        self._enter(Credentials(refresh_token, access_token, None, obtained, None if lives is None else now + lives))
 
-    def logout(self) -> None:
-        """End the session: here in any case, and at the server if it can be reached."""
-        held = self._forget()
-        if held is not None:
-            self._sender.send(self._endpoints.logout_request(held.refresh_token))
+    def logout(self) -> bool:
+        """End the session: here at once, and at the server. Answers whether the server has heard of it.
 
-    async def alogout(self) -> None:
+        If it can't be reached, the storage remembers the log-out, and the server is told of it at the next use.
+        """
+        self._leave()
+        return self._driver.run(tell_logouts(self._clock))
+
+    async def alogout(self) -> bool:
         """As `logout`."""
-        held = await asyncio.to_thread(self._forget)
-        if held is not None:
-            await self._sender.asend(self._endpoints.logout_request(held.refresh_token))
+        await asyncio.to_thread(self._leave)
+        return await self._driver.arun(tell_logouts(self._clock))
 
     def token(self, *, surely: bool = False) -> str:
-        """An access token, refreshed if it is about to expire. `surely`: also if nothing is known of its age."""
-        if self._access_token is not None and self._is_good(surely):
-            return self._access_token
-        return self.renewed(self._useless(surely))
+        """An access token that is good for a moment more; refreshed if it is about to expire.
+
+        surely: also if nothing is known of its age. Raises SignedOut, and RefreshFailed where none can be had.
+        """
+        if (fresh := self._at_hand.fresh(surely)) is not None:
+            return fresh
+        spare, useless = self._at_hand.spare(), self._useless(surely)
+        if spare is None:
+            return self.renewed(useless)
+        if not self._one_at_a_time.acquire(blocking=False):
+            return spare
+        try:
+            return self._renew(useless, thorough=False)
+        except RefreshFailed:
+            return spare
+        finally:
+            self._one_at_a_time.release()
 
     async def atoken(self, *, surely: bool = False) -> str:
         """As `token`."""
-        if self._access_token is not None and self._is_good(surely):
-            return self._access_token
-        return await self.arenewed(self._useless(surely))
+        if (fresh := self._at_hand.fresh(surely)) is not None:
+            return fresh
+        spare, useless = self._at_hand.spare(), await asyncio.to_thread(self._useless, surely)
+        if spare is None:
+            return await self.arenewed(useless)
+        if asyncio.get_running_loop() in self._under_way:
+            return spare
+        try:
+            return await self._arenew(useless, thorough=False)
+        except RefreshFailed:
+            return spare
 
-    def renewed(self, refused: str | None) -> str:
-        """An access token other than the refused one. Raises SignedOut and RefreshFailed."""
+    def refresh(self) -> str:
+        """A new access token, now: when roles have changed, or somebody asks to try again after RefreshFailed."""
+        return self.renewed(self._useless(surely=True), asked=True)
+
+    async def arefresh(self) -> str:
+        """As `refresh`."""
+        return await self.arenewed(await asyncio.to_thread(self._useless, True), asked=True)
+
+    def renewed(self, refused: str | None, *, asked: bool = False) -> str:
+        """An access token other than the refused one. Raises SignedOut and RefreshFailed.
+
+        Whoever waits for a refresh that fails shares its failure. For a moment after it only `asked` tries again.
+        """
+        before = self._failures
         with self._one_at_a_time:
-            if self._access_token not in (None, refused):
-                return str(self._access_token)
-            return self._drive(renew(refused, _fresh_key))
+            if (at_hand := self._at_hand.other_than(refused)) is not None:
+                return at_hand
+            if self._failures != before:
+                raise RefreshFailed("The refresh that this one has waited for has failed. The session is kept.")
+            return self._renew(refused, asked=asked)
 
-    async def arenewed(self, refused: str | None) -> str:
+    async def arenewed(self, refused: str | None, *, asked: bool = False) -> str:
         """As `renewed`. All tasks of an event loop that ask at the same time wait for the same refresh."""
-        if self._access_token not in (None, refused):
-            return str(self._access_token)
-        loop = asyncio.get_running_loop()
-        under_way = self._under_way.get(loop)
-        if under_way is None:
-            under_way = self._under_way[loop] = loop.create_task(self._adrive(renew(refused, _fresh_key)))
-            under_way.add_done_callback(lambda _: self._under_way.pop(loop))
-        return await asyncio.shield(under_way)
+        if (at_hand := self._at_hand.other_than(refused)) is not None:
+            return at_hand
+        return await self._arenew(refused, asked=asked)
 
     def check_destination(self, url: str) -> None:
         """Raise OriginRefused unless `url` is of an origin that this session's token may be sent to."""
@@ -176,120 +226,98 @@ class Session:
                 "If that is right, name that origin in Session(origins=[…])."
             )
 
-    def _is_good(self, surely: bool) -> bool:
-        return not surely if self._refresh_at is None else self._monotonic() < self._refresh_at
+    def may_help(self, url: str, refused: str) -> bool:
+        """Whether another access token may be accepted at `url`, where this one was refused."""
+        return self._refusals.may_help(origin_of(url), self._at_hand.credentials, refused, self._clock())
+
+    def repeated(self, url: str, *, refused: bool) -> bool:
+        """Remember how a request has ended that was repeated. Answers whether its origin is found to refuse all."""
+        origin = origin_of(url)
+        found = self._refusals.repeated(origin, self._at_hand.credentials, refused, self._clock())
+        if found:
+            self._tell(ClientEvent("token_refused", origin))
+        return found
 
     def _useless(self, surely: bool) -> str | None:
         """The access token that is not to be used: the one at hand, or, to be sure, the stored one of unknown age."""
-        if self._access_token is not None or not surely:
-            return self._access_token
-        held = Credentials.of_text(self._storage.load())
-        return None if held is None else held.access_token
+        if self._at_hand.token is not None or not surely:
+            return self._at_hand.token
+        kept = self._kept.load().credentials
+        return None if kept is None else kept.access_token
 
-    def _keep(self, access_token: str | None, expires_in: float | None) -> None:
-        self._access_token = access_token
-        margin = 0.0 if expires_in is None else min(_LONGEST_MARGIN, expires_in / 10)
-        self._refresh_at = None if expires_in is None else self._monotonic() + expires_in - margin
-
-    def _begin(self, answer: Answer | None) -> None:
-        content = {} if answer is None else answer.content()
-        if answer is not None and answer.status == 200 and "access_token" in content and "refresh_token" in content:
-            self.adopt(content["refresh_token"], content["access_token"], lifetime(content))
-        elif content.get("error") == "invalid_grant":
-            raise SignedOut(None, str(content.get("error_description", "The login was refused.")))
-        else:
-            raise RefreshFailed("The login was not answered as it should be. Try again later.")
-
-    def _forget(self) -> Credentials | None:
-        held = Credentials.of_text(self._storage.load())
-        self._alone(self._storage.clear)
-        self._keep(None, None)
-        if held is not None:
-            self._tell(ClientEvent("signed_out", "logged_out"))
-        return held
-
-    def _alone(self, work: Callable[[], None]) -> None:
-        """Do `work` under the storage's lock, so that no refresh is about to write; if it is never free, without."""
-        give_up = time.monotonic() + LOCK_SECONDS
-        while (release := self._storage.try_lock()) is None and time.monotonic() < give_up:
-            time.sleep(FIRST_PAUSE)
+    def _enter(self, credentials: Credentials) -> None:
         try:
-            work()
-        finally:
-            if release is not None:
-                release()
+            self._driver.run(enter(credentials))
+        except StorageFailed as problem:
+            self._kept.begin(Record(credentials))
+            self._storage_failed(str(problem))
+        self._at_hand.hold(credentials)
+        self._tell(ClientEvent("signed_in"))
+
+    def _leave(self) -> None:
+        left = self._driver.run(leave())
+        self._at_hand.hold(None)
+        if left:
+            self._tell(ClientEvent("signed_out", "logged_out"))
+
+    def _renew(self, seen: str | None, *, thorough: bool = True, asked: bool = False) -> str:
+        flow = renew(seen, _fresh_key, self._clock, thorough=thorough, asked=asked)
+        with self._observed():
+            return self._finished(self._driver.run(flow))
+
+    async def _arenew(self, seen: str | None, *, thorough: bool = True, asked: bool = False) -> str:
+        loop = asyncio.get_running_loop()
+        under_way = self._under_way.get(loop)
+        if under_way is None:
+            flow = renew(seen, _fresh_key, self._clock, thorough=thorough, asked=asked)
+            under_way = self._under_way[loop] = loop.create_task(self._arenew_alone(flow))
+            under_way.add_done_callback(self._is_over)
+        return await asyncio.shield(under_way)
+
+    async def _arenew_alone(self, flow: Flow[Renewed]) -> str:
+        with self._observed():
+            return self._finished(await self._driver.arun(flow))
+
+    def _is_over(self, task: asyncio.Task[str]) -> None:
+        self._under_way.pop(task.get_loop(), None)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it has it, or has given up
+
+    @contextmanager
+    def _observed(self) -> Iterator[None]:
+        try:
+            yield
+        except RefreshFailed:
+            self._failures += 1
+            raise
+        except SignedOut as ended:
+            self._at_hand.hold(None)
+            if ended.reason is not None:
+                self._tell(ClientEvent("signed_out", ended.reason))
+            raise
+
+    def _finished(self, renewed: Renewed) -> str:
+        self._at_hand.hold(renewed.credentials)
+        if renewed.refreshed:
+            self._tell(ClientEvent("refreshed"))
+        return str(renewed.credentials.access_token)
+
+    def _storage_failed(self, reason: str) -> None:
+        self._tell(ClientEvent("storage_failed", reason))
 
     def _tell(self, event: ClientEvent) -> None:
         if self._on_event is not None:
             self._on_event(event)
 
-    def _drive(self, flow: Flow[Renewed]) -> str:
-        releases: list[Release] = []
-        try:
-            action = next(flow)
-            while True:
-                if isinstance(action, Sleep):
-                    time.sleep(action.seconds)
-                    told = None
-                elif isinstance(action, Send):
-                    told = self._sender.send(self._endpoints.refresh_request(action.credentials))
-                else:
-                    told = self._perform(action, releases)
-                action = flow.send(told)
-        except StopIteration as finished:
-            return self._finished(finished.value)
-        except SignedOut as ended:
-            raise self._ended(ended) from None
-        finally:
-            for release in releases:
-                release()
 
-    async def _adrive(self, flow: Flow[Renewed]) -> str:
-        releases: list[Release] = []
-        try:
-            action = next(flow)
-            while True:
-                if isinstance(action, Sleep):
-                    await asyncio.sleep(action.seconds)
-                    told = None
-                elif isinstance(action, Send):
-                    told = await self._sender.asend(self._endpoints.refresh_request(action.credentials))
-                else:
-                    told = await asyncio.to_thread(self._perform, action, releases)
-                action = flow.send(told)
-        except StopIteration as finished:
-            return self._finished(finished.value)
-        except SignedOut as ended:
-            raise self._ended(ended) from None
-        finally:
-            for release in releases:
-                release()
-
-    def _perform(self, action: Action, releases: list[Release]) -> Any:
-        match action:
-            case TryLock():
-                release = self._storage.try_lock()
-                releases += [] if release is None else [release]
-                return release is not None
-            case Load():
-                return Credentials.of_text(self._storage.load())
-            case Save(credentials):
-                self._storage.save(credentials.to_text())
-            case Clear():
-                self._storage.clear()
-        return None
-
-    def _finished(self, renewed: Renewed) -> str:
-        self._keep(renewed.credentials.access_token, renewed.expires_in)
-        if renewed.refreshed:
-            self._tell(ClientEvent("refreshed"))
-        return str(renewed.credentials.access_token)
-
-    def _ended(self, ended: SignedOut) -> SignedOut:
-        self._keep(None, None)
-        if ended.reason is not None:
-            self._tell(ClientEvent("signed_out", ended.reason))
-        return ended
+def _issued(answer: Answer | None, now: float) -> Credentials:
+    """The credentials that the answer to a login brings. Raises SignedOut where it is refused, else RefreshFailed."""
+    content = {} if answer is None else answer.content()
+    if answer is not None and answer.status == 200 and has_tokens(content) and content.get("refresh_token"):
+        return credentials_in(content, content["refresh_token"], now)
+    if content.get("error") == "invalid_grant":
+        raise SignedOut(None, str(content.get("error_description", "The login was refused.")))
+    raise RefreshFailed("The login was not answered as it should be. Try again later.")
 
 
 def _fresh_key() -> str:

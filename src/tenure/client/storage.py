@@ -1,66 +1,89 @@
 """Where credentials are kept between two runs: in memory, in a file, in the operating system's keyring.
 
-A storage keeps one text. Its lock is for all threads and processes that share it, and goes away with its holder.
+A storage keeps texts, each under a name of its own: that of the endpoint that issued the credentials. The lock of a
+name is for all threads and processes that share the storage, and goes away with its holder.
 """
 
 import hashlib
+import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import tenacity
 from filelock import FileLock, Timeout
 
+from tenure.client.errors import StorageFailed
+from tenure.forking import Forking, survive_forks
 from tenure.inputs import check_setting
 
 Release = Callable[[], None]
 
+UNNAMED = ""
+"""The name of credentials that were kept before storages had names."""
+
+_WRITE_LOCK_SECONDS = 5.0
+_VERSION = 1
+
+# Windows lets nobody read or replace a file that another process has open for the moment.
+_tried_again = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(PermissionError),
+    wait=tenacity.wait_fixed(0.02),
+    stop=tenacity.stop_after_delay(0.2),
+    reraise=True,
+)
+
 
 class Storage(Protocol):
-    """A place for one text, with a lock."""
+    """Texts by name. Whatever goes wrong is raised as StorageFailed."""
 
-    def load(self) -> str | None:
+    def load(self, name: str) -> str | None:
         """The text, or None."""
         ...
 
-    def save(self, text: str) -> None:
-        """Replace the text, wholly or not at all."""
+    def swap(self, name: str, expected: str | None, text: str | None) -> bool:
+        """Replace the text, wholly or not at all, if it is the expected one; None is no text. Answers whether."""
         ...
 
-    def clear(self) -> None:
-        """Forget the text."""
-        ...
-
-    def try_lock(self) -> Release | None:
+    def try_lock(self, name: str) -> Release | None:
         """Take the lock if it is free; answers what gives it back. None where another has it. Never waits."""
         ...
 
 
-class MemoryStorage:
-    """In this process, for as long as it runs."""
+class MemoryStorage(Forking):
+    """In this process, for as long as it runs. A forked child begins with nothing, as two must not use one token."""
 
     def __init__(self) -> None:
-        self._text: str | None = None
+        self.after_fork_in_child()
+        survive_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing."""
+        self._texts: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
 
-    def load(self) -> str | None:
+    def load(self, name: str) -> str | None:
         """The text, or None."""
-        return self._text
+        return self._texts.get(name)
 
-    def save(self, text: str) -> None:
-        """Replace the text."""
-        self._text = text
+    def swap(self, name: str, expected: str | None, text: str | None) -> bool:
+        """Replace the text if it is the expected one."""
+        with self._lock:
+            if self._texts.get(name) != expected:
+                return False
+            _put(self._texts, name, text)
+            return True
 
-    def clear(self) -> None:
-        """Forget the text."""
-        self._text = None
-
-    def try_lock(self) -> Release | None:
+    def try_lock(self, name: str) -> Release | None:
         """Take the lock if it is free."""
-        return self._lock.release if self._lock.acquire(blocking=False) else None
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        return lock.release if lock.acquire(blocking=False) else None
 
 
 class FileStorage:
@@ -68,38 +91,86 @@ class FileStorage:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         check_setting("path", path, (str, os.PathLike), "a path")
-        self._path = Path(path).expanduser()
+        self._path = Path(path)
+        with suppress(RuntimeError):  # there is no home folder: "~" is a name like any other
+            self._path = self._path.expanduser()
 
-    def load(self) -> str | None:
+    def load(self, name: str) -> str | None:
         """The text, or None."""
-        try:
-            return self._path.read_text()
-        except FileNotFoundError:
-            return None
+        return self._texts().get(name)
 
-    def save(self, text: str) -> None:
-        """Replace the text; a crash leaves either the old one or the new one."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")  # mode 0600
+    def swap(self, name: str, expected: str | None, text: str | None) -> bool:
+        """Replace the text if it is the expected one; a crash leaves either the old file or the new one."""
+        with self._failing("written"), self._alone():
+            texts = self._texts()
+            if texts.get(name) != expected:
+                return False
+            _put(texts, name, text)
+            self._write(texts)
+            return True
+
+    def try_lock(self, name: str) -> Release | None:
+        """Take the lock, on a file beside this one, if it is free."""
+        with self._failing("locked"):
+            return _try_file_lock(self._beside(f".{_digest(name)}.lock"))
+
+    def _texts(self) -> dict[str, str]:
+        with self._failing("read"):
+            try:
+                content = _tried_again(self._path.read_bytes)()
+            except FileNotFoundError:
+                return {}
         try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
+            kept = json.loads(content)
+        except (ValueError, RecursionError):
+            raise StorageFailed(f"{self._path} is damaged. Move it away, and log in again.") from None
+        if isinstance(kept, dict) and isinstance(kept.get("refresh_token"), str):
+            return {UNNAMED: content.decode()}
+        if isinstance(kept, dict) and type(kept.get("version")) is int and kept["version"] > _VERSION:
+            raise StorageFailed(f"{self._path} was written by a newer version of tenure. Update this program.")
+        texts = kept.get("sessions") if isinstance(kept, dict) else None
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            raise StorageFailed(f"{self._path} does not hold sessions. Name another file, or move it away.")
+        return texts
+
+    def _write(self, texts: dict[str, str]) -> None:
+        if not texts:
+            _tried_again(self._path.unlink)(missing_ok=True)
+            return
+        target = self._path.resolve()  # a link stays one
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"version": _VERSION, "sessions": texts}, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, self._path)
+            _tried_again(os.replace)(name, target)
         except BaseException:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 os.unlink(name)
             raise
 
-    def clear(self) -> None:
-        """Forget the text."""
-        self._path.unlink(missing_ok=True)
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock that is for the moments of writing only."""
+        with FileLock(
+            self._beside(".lock"), timeout=_WRITE_LOCK_SECONDS, poll_interval=0.005, mode=0o600, thread_local=False
+        ):
+            yield
 
-    def try_lock(self) -> Release | None:
-        """Take the lock, on a file beside this one, if it is free."""
+    def _beside(self, suffix: str) -> Path:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _try_file_lock(self._path.with_name(f"{self._path.name}.lock"))
+        return self._path.with_name(f"{self._path.name}{suffix}")
+
+    @contextmanager
+    def _failing(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except Timeout:
+            raise StorageFailed(f"{self._path} can't be {verb}: another process holds its lock.") from None
+        except (OSError, NotImplementedError) as problem:
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise StorageFailed(f"{self._path} can't be {verb}: {reason}.") from problem
 
 
 class KeyringStorage:
@@ -113,25 +184,62 @@ class KeyringStorage:
         self._keyring = keyring
         self._service, self._username = service, username
 
-    def load(self) -> str | None:
+    def load(self, name: str) -> str | None:
         """The text, or None."""
-        return self._keyring.get_password(self._service, self._username)
+        found: str | None = self._asked("read", self._keyring.get_password, self._entry(name))
+        return found
 
-    def save(self, text: str) -> None:
-        """Replace the text."""
-        self._keyring.set_password(self._service, self._username, text)
+    def swap(self, name: str, expected: str | None, text: str | None) -> bool:
+        """Replace the text if it is the expected one."""
+        with _failing_to_lock(), FileLock(self._lock_file(f"{name} write"), timeout=_WRITE_LOCK_SECONDS, mode=0o600):
+            if self.load(name) != expected:
+                return False
+            if text is not None:
+                self._asked("written", self._keyring.set_password, self._entry(name), text)
+            elif expected is not None:
+                self._asked("written", self._keyring.delete_password, self._entry(name))
+            return True
 
-    def clear(self) -> None:
-        """Forget the text."""
-        from keyring.errors import PasswordDeleteError
-
-        with suppress(PasswordDeleteError):
-            self._keyring.delete_password(self._service, self._username)
-
-    def try_lock(self) -> Release | None:
+    def try_lock(self, name: str) -> Release | None:
         """Take the lock, on a file in this user's temporary folder (a keyring has none), if it is free."""
-        name = hashlib.sha256(f"{self._service}\0{self._username}".encode()).hexdigest()[:32]
-        return _try_file_lock(Path(tempfile.gettempdir()) / f"tenure-{os.getuid()}-{name}.lock")
+        with _failing_to_lock():
+            return _try_file_lock(self._lock_file(name))
+
+    def _entry(self, name: str) -> str:
+        return f"{self._username} {name}".strip() if name else self._username
+
+    def _lock_file(self, name: str) -> Path:
+        digest = _digest(f"{self._service}\0{self._username}\0{name}")
+        user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows each user has a folder of their own
+        return Path(tempfile.gettempdir()) / f"tenure-{user}-{digest}.lock"
+
+    def _asked(self, verb: str, function: Callable[..., Any], *arguments: str) -> Any:
+        try:
+            return function(self._service, *arguments)
+        except Exception as problem:  # a backend raises what its system raises
+            raise StorageFailed(
+                f"The keyring can't be {verb} for {self._service}: {type(problem).__name__}. Unlock it, or use a "
+                "FileStorage."
+            ) from problem
+
+
+@contextmanager
+def _failing_to_lock() -> Iterator[None]:
+    try:
+        yield
+    except (Timeout, OSError, NotImplementedError) as problem:
+        raise StorageFailed(f"The keyring's lock can't be taken: {problem}.") from problem
+
+
+def _put(texts: dict[str, str], name: str, text: str | None) -> None:
+    if text is None:
+        texts.pop(name, None)
+    else:
+        texts[name] = text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _try_file_lock(path: Path) -> Release | None:

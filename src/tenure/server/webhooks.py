@@ -17,7 +17,7 @@ from dataclasses import asdict
 from urllib.parse import urlsplit
 
 import httpx2
-import stamina
+import tenacity
 
 from tenure.errors import ConfigurationError
 from tenure.events import Event
@@ -27,6 +27,7 @@ from tenure.origins import is_loopback
 TOLD = ("reuse_detected", "revoked")
 MAX_WAITING = 10_000
 TRIES, TRY_SECONDS, TIMEOUT_SECONDS = 8, 300.0, 10.0
+FIRST_PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger("tenure")
 
@@ -98,7 +99,12 @@ class Webhooks(Forking):
             "webhook-timestamp": sent_at,
             "webhook-signature": signature(self._key, message_id, sent_at, body),
         }
-        for attempt in stamina.retry_context(on=httpx2.HTTPError, attempts=TRIES, timeout=TRY_SECONDS, wait_max=60.0):
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(httpx2.HTTPError),
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=60.0),
+            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_before_delay(TRY_SECONDS),
+            reraise=True,
+        ):
             with attempt:
                 client.post(self._url, content=body, headers=headers).raise_for_status()
 

@@ -1,0 +1,47 @@
+"""What a client raises and tells: nobody is logged in, no answer could be had, a storage can't be used."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tenure.errors import TenureError
+
+
+class SignedOut(TenureError):
+    """Nobody is logged in: a fresh login is needed. `reason` says why, if it is known."""
+
+    code = "invalid_grant"
+
+    def __init__(self, reason: str | None, message: str | None = None) -> None:
+        over = "Nobody is logged in." if reason is None else f"The session is over ({reason}). Log in again."
+        super().__init__(message or over)
+        self.reason = reason
+
+
+class RefreshFailed(TenureError):
+    """No answer could be had that says whether the session goes on. It is kept; trying again later is right."""
+
+    code = "temporarily_unavailable"
+
+
+class OriginRefused(TenureError):
+    """A request goes to where no token of this session may go."""
+
+    code = "invalid_request"
+
+
+class StorageFailed(TenureError):
+    """A storage can't be read or written. What it holds is left as it is."""
+
+    code = "temporarily_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """What happened to the session.
+
+    reason: for `signed_out`, what the server says, or `logged_out`; for `storage_failed`, what is wrong with the
+    storage (the session goes on in memory); for `token_refused`, the origin that refuses even a new access token.
+    """
+
+    kind: Literal["signed_in", "refreshed", "signed_out", "storage_failed", "token_refused"]
+    reason: str | None = None

@@ -1,0 +1,34 @@
+"""Resources that refuse whatever one shows: a wrong audience, a server with other keys.
+
+A refusal is answered by a refresh, once. If the new access token is refused as well, another refresh would not help:
+at that origin no refresh is made for a refusal until the token is half through its lifetime.
+"""
+
+from tenure.client.record import Credentials
+
+REFUSES_ALL = (
+    "The access token was refused although it is new: the resource accepts no token of this session. Its audience, "
+    "issuer or keys may be others. The session goes on."
+)
+
+
+class Refusals:
+    """The origins that have refused a new access token."""
+
+    def __init__(self) -> None:
+        self._origins: set[str] = set()
+
+    def may_help(self, origin: str, held: Credentials | None, refused: str, now: float) -> bool:
+        """Whether another access token than `refused` may be accepted there."""
+        if origin not in self._origins or held is None or held.access_token != refused:
+            return True
+        return not held.is_young(now)
+
+    def repeated(self, origin: str, held: Credentials | None, refused: bool, now: float) -> bool:
+        """Remember how a repeated request has ended. Answers whether the origin is found to refuse everything by it."""
+        if not refused:
+            self._origins.discard(origin)
+        elif origin not in self._origins and held is not None and held.is_young(now):
+            self._origins.add(origin)
+            return True
+        return False
