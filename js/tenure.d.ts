@@ -38,6 +38,8 @@ export interface Events {
   signedin: CustomEvent<{ user: User }>
   refreshed: CustomEvent<{ user: User }>
   signedout: CustomEvent<{ reason: string | null }>
+  /** This origin refuses even a new access token; until that is older, refusals there are not answered by a refresh. */
+  refused: CustomEvent<{ origin: string }>
 }
 
 export interface BrowserSession {
@@ -45,7 +47,12 @@ export interface BrowserSession {
   readonly user: User | null
   /** As the platform's fetch, with the access token; refreshed and repeated where that is needed. */
   fetch: typeof fetch
+  /** An access token that is good for a moment more, for whatever is not `fetch`. */
+  token(): Promise<string>
+  /** Another access token than the one that was refused. */
+  renewed(refused: string): Promise<string>
   login(username: string, password: string, options?: { device?: string }): Promise<User>
+  /** Takes effect here at once; if the server can't be reached, it is told before anybody is signed in again. */
   logout(): Promise<void>
   /** Find out, after a page has loaded, whether somebody is signed in. */
   restore(): Promise<User | null>

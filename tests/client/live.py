@@ -27,6 +27,38 @@ PASSWORD = "correct horse battery"
 
 Asgi = Callable[..., Any]
 
+NPM = Path(__file__).parent.parent / "node" / "node_modules"
+
+# Where a page gets the packages from that examples import by name.
+PACKAGES = {
+    "axios": "axios/dist/esm/axios.js",
+    "ky": "ky/distribution/index.js",
+    "@tanstack/query-core": "@tanstack/query-core/build/modern/index.js",
+    "@urql/core": "@urql/core/dist/urql-core.mjs",
+    "@0no-co/graphql.web": "@0no-co/graphql.web/dist/graphql.web.mjs",
+    "wonka": "wonka/dist/wonka.mjs",
+}
+_FOUND_AT = json.dumps({"imports": {name: f"/control/npm/{path}" for name, path in PACKAGES.items()}})
+IMPORTS = f"<script type=importmap>{_FOUND_AT}</script>"
+PIXEL = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\0\0\0!\xf9\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+
+# What a dedicated, a shared and a service worker do with the module: they answer what they are asked by name.
+WORKER = """
+import { createSession } from '/auth/tenure.js'
+const session = createSession({ base: '/auth' })
+const work = {
+  call: async () => (await session.fetch('/api/me')).status,
+  user: async () => (await session.restore())?.sub ?? null,
+  storage: async () => typeof localStorage,
+  logout: async () => session.logout(),
+}
+const answer = async ({ data, ports, target }) =>
+  (ports[0] ?? target).postMessage(await work[data]().catch((error) => error.name))
+if (globalThis.registration) addEventListener('message', (event) => event.waitUntil(answer(event)))
+else if ('onconnect' in globalThis) onconnect = ({ ports }) => (ports[0].onmessage = answer)
+else onmessage = answer
+"""
+
 
 class Lost(Exception):
     """Ends a connection in the middle of an answer."""
@@ -83,6 +115,7 @@ class Live:
     def __init__(self, folder: Path, policy: Policy | None = None) -> None:
         self.clock, self.events = Clock(), list[Event]()
         self.faults, self.counts = list[Asgi](), Counter[str]()
+        self.deaf = 0  # how many log-outs are not heard of
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -114,6 +147,9 @@ class Live:
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         self._loop = asyncio.get_running_loop()
         path = scope["path"]
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if path.startswith("/control/"):
             await self._control(path.removeprefix("/control/"), receive, send)
             return
@@ -122,6 +158,9 @@ class Live:
             await self._api(scope, receive, send)
         elif path in ("/auth/refresh", "/oauth/token") and self.faults:
             await self.faults.pop(0)(self._app, scope, receive, send)
+        elif path == "/auth/logout" and self.deaf:
+            self.deaf -= 1
+            await instead(503)(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -132,7 +171,14 @@ class Live:
         match name:
             case "page":
                 module = "globalThis.module = await import('/auth/tenure.js')"
-                content, content_type = f"<!doctype html><script type=module>{module}</script>".encode(), "text/html"
+                page = f"<!doctype html>{IMPORTS}<body><script type=module>{module}</script>"
+                content, content_type = page.encode(), "text/html"
+            case "npm":
+                content, content_type = (NPM / argument).read_bytes(), "text/javascript"
+            case "worker.js":
+                content, content_type = WORKER.encode(), "text/javascript"
+            case "deaf":
+                self.deaf = int(argument)
             case "expire":
                 self.expire()
             case "fault":
@@ -145,6 +191,19 @@ class Live:
                 await self.auth.revoke_all("ada")
         await instead(200, content, content_type=content_type)(None, None, receive, send)
 
+    async def _socket(self, scope: Any, receive: Any, send: Any) -> None:
+        """A WebSocket that says whose token it is, and is closed with 4401 when that has expired."""
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": "bearer"})
+        try:
+            while True:
+                claims = await self.auth.verify(scope["subprotocols"][1])
+                await send({"type": "websocket.send", "text": claims.subject})
+                if (await receive())["type"] == "websocket.disconnect":
+                    return
+        except InvalidAccessToken:
+            await send({"type": "websocket.close", "code": 4401})
+
     async def _api(self, scope: Any, receive: Any, send: Any) -> None:
         """A protected resource that answers who called, and how many bytes came."""
         size, more = 0, True
@@ -153,7 +212,12 @@ class Live:
             size, more = size + len(message.get("body", b"")), message.get("more_body", False)
         token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
         headers = [(b"content-type", b"application/json")]
-        if scope["path"] == "/api/elsewhere":
+        if scope["path"] == "/api/cors":  # is of another origin, and does not say that its challenge may be read
+            headers.append((b"access-control-allow-origin", b"*"))
+            headers.append((b"access-control-allow-headers", b"authorization"))
+        if scope["method"] == "OPTIONS":
+            status, content = 200, {}
+        elif scope["path"] == "/api/elsewhere":
             headers.append((b"location", f"http://localhost:{self.port}/api/seen".encode()))
             status, content = 302, {}
         elif scope["path"] == "/api/seen":
@@ -166,7 +230,11 @@ class Live:
                 if scope["path"] == "/api/events":
                     await self._tell_events(scope, send)
                     return
+                if scope["path"] == "/api/image":
+                    await instead(200, PIXEL, content_type="image/gif")(None, None, None, send)
+                    return
                 status, content = 200, {"sub": claims.subject, "sid": claims.session_id, "bytes": size}
+                content["data"] = {"me": {"sub": claims.subject}}  # as GraphQL has it
             except InvalidAccessToken as refused:
                 status, content = 401, {"error": str(refused)}
                 headers.append((b"www-authenticate", b'Bearer error="invalid_token"'))

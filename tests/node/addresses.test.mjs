@@ -9,7 +9,7 @@ const at = (host, path = '/') => `https://${host}.example.test:${PORT}${path}`
 let browser, context, page
 
 before(async () => {
-  browser = await launch({ guarded: true, args: ['--host-resolver-rules=MAP *.example.test 127.0.0.1'] })
+  browser = await launch({ args: ['--host-resolver-rules=MAP *.example.test 127.0.0.1'] })
 })
 after(() => browser.close())
 beforeEach(async () => {

@@ -5,7 +5,8 @@ import { beforeEach, test } from 'node:test'
 const kept = new Map()
 globalThis.location = { href: 'https://app.example.com/', origin: 'https://app.example.com' }
 globalThis.localStorage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) }
-globalThis.addEventListener = () => {}
+const online = [] // what listens for the network to come back
+globalThis.addEventListener = (type, listener) => type === 'online' && online.push(listener)
 // BroadcastChannel and Web Locks are Node's own; a channel must not keep the process alive.
 const Channel = globalThis.BroadcastChannel
 globalThis.BroadcastChannel = class extends Channel {
@@ -84,6 +85,7 @@ test('only a definite answer ends the session, and the attempt key stays until t
   ]) {
     answers['/auth/refresh'] = [answer]
     const begun = requests.length
+    online.forEach((listener) => listener())
     await assert.rejects(one.fetch('https://app.example.com/api'), RefreshFailed)
     const keys = requests.slice(begun).filter(({ path }) => path === '/auth/refresh').map(({ headers }) => headers.get('idempotency-key'))
     assert.equal(keys.length, 4)
@@ -92,6 +94,10 @@ test('only a definite answer ends the session, and the attempt key stays until t
   const all = requests.slice(1).filter(({ path }) => path === '/auth/refresh').map(({ headers }) => headers.get('idempotency-key'))
   assert.equal(new Set(all).size, 1)
   assert.equal(one.user.sub, 'ada')
+  const tried = requests.length
+  await assert.rejects(one.fetch('https://app.example.com/api'), RefreshFailed) // for a moment, nobody tries again
+  assert.deepEqual(paths().slice(tried), ['/api'])
+  online.forEach((listener) => listener())
   answers['/auth/refresh'] = [() => Response.json({ error: 'invalid_grant', reason: 'reuse_detected' }, { status: 400 })]
   await assert.rejects(one.fetch('https://app.example.com/api'), SignedOut)
   assert.deepEqual(ended, ['reuse_detected'])
