@@ -17,6 +17,7 @@ NAMES = [
     "valkey",
     "instances",
     "circumstances",
+    "endings",
     "sessions",
     "peer",
     "peers",

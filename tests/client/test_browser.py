@@ -29,7 +29,9 @@ def test_in_each_engine(live: Live, engine: str) -> None:
     is_there = node("--input-type=module", "-e", f"console.log((await import('./engines.mjs')).has.{engine})")
     if is_there.strip() != "true":
         pytest.skip(f"Debian's package of {engine} is not here")
-    told = node("--test", "--test-reporter=tap", "--test-timeout=60000", "engines.test.mjs", URL=live.url, ENGINE=engine)
+    told = node(
+        "--test", "--test-reporter=tap", "--test-timeout=60000", "engines.test.mjs", URL=live.url, ENGINE=engine
+    )
     assert re.search(r"^# fail 0$", told, re.M)
     assert re.search(r"^# skipped 0$", told, re.M)
 

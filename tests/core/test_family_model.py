@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
+import pytest
+
 from tenure.family import Head, Verdict, judge
 from tenure.tokens import RefreshToken, first_token
 from tenure.tokens import nonce_hash as real_nonce_hash
@@ -17,6 +19,9 @@ DEPTH = 10
 LEEWAY = 30.0
 SID = b"s" * 16
 nonce_hash = cache(real_nonce_hash)
+
+# Each walks through millions of steps of a few lines, which other tests cover.
+pytestmark = pytest.mark.no_cover
 
 
 def nonce(number: int) -> bytes:
