@@ -54,7 +54,8 @@ async function webkit() {
     env: { ...process.env, HOME: home, XDG_RUNTIME_DIR: home, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', LIBGL_ALWAYS_SOFTWARE: '1' },
   })
   const ask = async (method, path, body) => {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) })
+    const signal = AbortSignal.timeout(40000)
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body), signal })
     const { value } = await answer.json()
     if (!answer.ok) throw new Error(`${method} ${path}: ${value.error} ${value.message}`)
     return value
@@ -65,7 +66,8 @@ async function webkit() {
 
 async function webkitSession(ask) {
   const options = { binary: MINI_BROWSER.find(existsSync), args: ['--automation'] }
-  const { sessionId } = await ask('POST', '/session', { capabilities: { alwaysMatch: { 'webkitgtk:browserOptions': options } } })
+  const asked = { capabilities: { alwaysMatch: { 'webkitgtk:browserOptions': options } } }
+  const { sessionId } = await ask('POST', '/session', asked).catch(() => ask('POST', '/session', asked)) // may not start
   const at = `/session/${sessionId}`
   let queue = Promise.resolve() // one command at a time: a window is chosen first
   const inWindow = (handle, work) =>
