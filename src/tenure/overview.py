@@ -74,16 +74,22 @@ def which_sessions(before: float | None = None, client_id: str = "", device: str
     check_text("device", device)
     if before is None:
         return Which(FOREVER, client_id, device)
-    if isinstance(before, bool) or not isinstance(before, int | float) or not 0 <= before <= FOREVER:
+    _check_moment("before", before)
+    return Which(float(before), client_id, device)
+
+
+def _check_moment(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= FOREVER:
         raise InvalidRequest(
-            f"before is a number of seconds since 1970, UTC, not {type(before).__name__}: of a datetime that knows its "
+            f"{name} is a number of seconds since 1970, UTC, not {type(value).__name__}: of a datetime that knows its "
             "zone, .timestamp()."
         )
-    return Which(float(before), client_id, device)
 
 
 def overview(issuer: Issuer, *, since: float | None = None, steps: int | None = None) -> Flow[Overview]:
     """Count what is there and what has happened lately (a day by default); look at no more than so many `steps`."""
+    if since is not None:
+        _check_moment("since", since)
     now = issuer.now()
     begin = now - LATELY_SECONDS if since is None else since
     live, refreshed, by_client, seen = yield from _survey(issuer, Which(), begin, steps, lambda _: None)
@@ -109,6 +115,7 @@ def count_where(issuer: Issuer, which: Which, told: Progress = lambda _: None) -
 def latest(issuer: Issuer, which: Which, *, cursor: str = "", limit: int = 100) -> Flow[Page]:
     """Live sessions that are meant, the latest login first. Raises InvalidRequest."""
     check_limit(limit, LONGEST_PAGE)
+    check_text("cursor", cursor)
     if cursor and not _CURSOR.fullmatch(cursor):
         raise InvalidRequest("cursor is what the page before has answered.")
     return (yield from call(ListLatest(which, issuer.now(), cursor, limit)))

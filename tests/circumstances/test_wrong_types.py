@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tenure import AsyncTenure, ConfigurationError, InvalidRequest, Policy, Tenure, TenureError, Verifier
@@ -100,7 +101,10 @@ def test_constructors(kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             made.close()
 
 
-METHODS = ["login", "refresh", "verify", "sessions", "audit", "revoke", "revoke_all"]
+METHODS = [
+    *("login", "refresh", "verify", "sessions", "audit", "revoke", "revoke_all"),
+    *("overview", "latest", "count_where", "revoke_where"),
+]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -141,6 +145,18 @@ def test_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (Session, FileStorage, KeyringStorage):
         for given in attempts(kind, {"path": "session.json", "service": "me", "username": "ada"}):
             tried(kind, given)
+
+
+def test_the_clients_methods() -> None:
+    from tenure.client import Session
+
+    answer = httpx2.MockTransport(lambda _: httpx2.Response(400, json={"error": "invalid_grant"}))
+    valid = {"refresh_token": "text", "username": "ada", "password": "text", "url": ISSUER, "refused": "text"}
+    with httpx2.Client(transport=answer) as http:
+        for method in ("adopt", "login", "token", "refresh", "renewed", "check_destination"):
+            for given in attempts(getattr(Session, method), valid):
+                session = Session(f"{ISSUER}/auth", http=http)
+                tried(getattr(session, method), given)
 
 
 def test_sessions_of_starlette(tmp_path: Path) -> None:

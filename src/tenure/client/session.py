@@ -32,7 +32,7 @@ from tenure.client.sender import Sender
 from tenure.client.storage import MemoryStorage, Storage
 from tenure.errors import ConfigurationError
 from tenure.forking import Forking, survive_forks
-from tenure.inputs import check_function, check_methods, check_seconds, check_setting
+from tenure.inputs import check_function, check_methods, check_seconds, check_setting, check_text
 from tenure.origins import is_loopback, origin_of
 
 if TYPE_CHECKING:
@@ -127,20 +127,21 @@ class Session(Forking):
 
         A session that was kept here before is logged out.
         """
+        _check_texts(username=username, password=password, device=device)
         answer = self._sender.send(self._endpoints.login_request(username, password, device))
         self._enter(_issued(answer, self._clock()))
         self._driver.run(tell_logouts(self._clock))
 
     async def alogin(self, username: str, password: str, device: str = "") -> None:
         """As `login`."""
+        _check_texts(username=username, password=password, device=device)
         answer = await self._sender.asend(self._endpoints.login_request(username, password, device))
         await asyncio.to_thread(self._enter, _issued(answer, self._clock()))
         await self._driver.arun(tell_logouts(self._clock))
 
     def adopt(self, refresh_token: str, access_token: str | None = None, expires_in: float | None = None) -> None:
         """Begin with tokens that were got elsewhere. expires_in: the access token's lifetime from now, in seconds."""
-        for name, text in (("refresh_token", refresh_token), ("access_token", access_token or "")):
-            check_setting(name, text, str, "text")
+        _check_texts(refresh_token=refresh_token, access_token="" if access_token is None else access_token)
         now, lives = self._clock(), lifetime(expires_in)
         obtained = None if expires_in is None else now
         self._enter(Credentials(refresh_token, access_token, None, obtained, None if lives is None else now + lives))
@@ -220,6 +221,7 @@ class Session(Forking):
 
     def check_destination(self, url: str) -> None:
         """Raise OriginRefused unless `url` is of an origin that this session's token may be sent to."""
+        check_setting("url", url, str, "text")
         if origin_of(url) not in self._origins:
             raise OriginRefused(
                 f"The access token is for {', '.join(sorted(self._origins))}, and is not sent to {origin_of(url)}. "
@@ -318,6 +320,11 @@ def _issued(answer: Answer | None, now: float) -> Credentials:
     if content.get("error") == "invalid_grant":
         raise SignedOut(None, str(content.get("error_description", "The login was refused.")))
     raise RefreshFailed("The login was not answered as it should be. Try again later.")
+
+
+def _check_texts(**texts: object) -> None:
+    for name, text in texts.items():
+        check_text(name, text)
 
 
 def _fresh_key() -> str:
