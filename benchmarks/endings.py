@@ -15,7 +15,7 @@ import psycopg
 
 from benchmarks.report import report
 from tenure import AsyncTenure, InvalidGrant, Tenure
-from tenure.stores.sqlite_schema import open_file
+from tenure.stores.sqlite.schema import open_file
 from tests.stores.servers import postgres_database
 
 SESSIONS = int(os.environ.get("TENURE_SESSIONS", "1000000"))

@@ -12,14 +12,14 @@ from urllib.parse import urlencode
 
 from benchmarks.report import SETTINGS, report, timed
 from tenure import AsyncTenure
+from tenure.core.tokens import seal, unseal
 from tenure.http import oauth
-from tenure.http.asgi import application
 from tenure.http.clients import add_client
 from tenure.http.messages import Request
+from tenure.http.rate_limits import RateLimits
 from tenure.http.service import Service, answer
+from tenure.integrations.asgi import application
 from tenure.server.accounts import Accounts
-from tenure.server.rate_limits import RateLimits
-from tenure.tokens import seal, unseal
 
 TIMES, RUNS = 2000, 5
 

@@ -12,7 +12,7 @@ import uvloop
 
 from benchmarks.refresh import CALLERS, store_step, whole
 from benchmarks.report import report
-from tenure.stores.postgres import PostgresStore
+from tenure.stores.postgres.store import PostgresStore
 from tests.stores.servers import Postgres, binary
 
 SECONDS, CLIENTS = 4, (8, 16, 32)

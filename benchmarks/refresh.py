@@ -12,10 +12,11 @@ import uvloop
 
 from benchmarks.report import SETTINGS, report
 from tenure import AsyncTenure
-from tenure.family import Head
+from tenure.core.calls import Advance, Create
+from tenure.core.family import Head
+from tenure.core.session import Session
+from tenure.core.tokens import session_id_for
 from tenure.stores import open_store
-from tenure.stores.protocol import Advance, Create, Session
-from tenure.tokens import session_id_for
 
 CALLERS, REFRESHES, RUNS = 256, 100, 5
 

@@ -16,10 +16,10 @@ import uvloop
 
 from benchmarks.report import SETTINGS, report
 from tenure import AsyncTenure
-from tenure.family import Head
-from tenure.stores.postgres import PostgresStore
-from tenure.stores.protocol import Advance
-from tenure.tokens import bucket_of, first_token, nonce_hash, seal
+from tenure.core.calls import Advance
+from tenure.core.family import Head
+from tenure.core.tokens import bucket_of, first_token, nonce_hash, seal
+from tenure.stores.postgres.store import PostgresStore
 from tests.stores.servers import Postgres
 
 MANY, FEW = int(os.environ.get("BENCH_SESSIONS", "10000000")), 10_000

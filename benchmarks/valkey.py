@@ -14,11 +14,12 @@ from redis import Redis
 
 from benchmarks.refresh import CALLERS, REFRESHES, RUNS, store_step, whole
 from benchmarks.report import report
-from tenure.family import Head
+from tenure.core.calls import Advance, Create
+from tenure.core.family import Head
+from tenure.core.session import Session
+from tenure.core.tokens import session_id_for
 from tenure.stores.group_commit import MAX_BATCH
-from tenure.stores.protocol import Advance, Create, Session
-from tenure.stores.valkey_calls import request_of
-from tenure.tokens import session_id_for
+from tenure.stores.valkey.calls import request_of
 from tests.stores.servers import Valkey
 
 WEIGHED = 100_000

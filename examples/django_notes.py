@@ -22,7 +22,7 @@ if not settings.configured:
             "django.contrib.messages",
             "django.contrib.sessions",
             "rest_framework",
-            "tenure.http.django",
+            "tenure.integrations.django",
         ],
         MIDDLEWARE=[
             "django.middleware.common.CommonMiddleware",
@@ -59,7 +59,7 @@ if not settings.configured:
             "CLAIMS": "examples.django_urls.claims",
         },
         REST_FRAMEWORK={
-            "DEFAULT_AUTHENTICATION_CLASSES": ["tenure.http.django.rest_framework.TenureAuthentication"],
+            "DEFAULT_AUTHENTICATION_CLASSES": ["tenure.integrations.django.rest_framework.TenureAuthentication"],
             "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
         },
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",

@@ -7,9 +7,9 @@ from django.urls import include, path
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from tenure.http.django.rest_framework import RecentLogin
-from tenure.http.django.simplejwt import token_refresh
-from tenure.http.django.views import session_required
+from tenure.integrations.django.rest_framework import RecentLogin
+from tenure.integrations.django.simplejwt import token_refresh
+from tenure.integrations.django.views import session_required
 
 NOTES: dict[str, list[str]] = {}
 
@@ -44,7 +44,7 @@ async def whoami(request):
 
 
 urlpatterns = [
-    path("", include("tenure.http.django.urls")),
+    path("", include("tenure.integrations.django.urls")),
     path("admin/", admin.site.urls),
     path("notes", notes),
     path("notes/forget", forget),

@@ -5,7 +5,15 @@ import os
 from fastapi import FastAPI, WebSocket
 
 from tenure import AsyncTenure
-from tenure.http.fastapi import CurrentSession, CurrentUser, Sessions, WebSocketSession, add_sessions, role, scope
+from tenure.integrations.fastapi import (
+    CurrentSession,
+    CurrentUser,
+    Sessions,
+    WebSocketSession,
+    add_sessions,
+    role,
+    scope,
+)
 
 PEOPLE = {"ada": "correct horse battery", "bob": "staple of the horse"}
 NOTES: dict[str, list[str]] = {}

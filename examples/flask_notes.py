@@ -4,7 +4,7 @@ import os
 
 from flask import Flask, request
 
-from tenure.http.flask import Sessions, current_session, session_required
+from tenure.integrations.flask import Sessions, current_session, session_required
 
 PEOPLE = {"ada": "correct horse battery", "bob": "staple of the horse"}
 NOTES: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tenure import AsyncTenure
-from tenure.http.starlette import Sessions, refuse
+from tenure.integrations.starlette import Sessions, refuse
 
 auth = AsyncTenure(
     os.environ.get("NOTES_STORE", "sqlite:///notes.db"),

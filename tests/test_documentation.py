@@ -35,7 +35,7 @@ def test_the_python_runs(tmp_path: Path) -> None:
         for number, snippet in enumerate(snippets("python")):
             folder = tmp_path / str(number)
             folder.mkdir()
-            if "tenure.http.django" in snippet:  # in a project that is set up
+            if "tenure.integrations.django" in snippet:  # in a project that is set up
                 begin = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.integrations import django_stores\n"
                 snippet = begin + snippet
             done = subprocess.run(
@@ -179,7 +179,7 @@ def test_the_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         assert archive.read("tenure/http/tenure.js") == (ROOT / "js" / "tenure.js").read_bytes()
-    assert {"tenure/py.typed", "tenure/stores/sqlite_schema/0001_sessions.sql"} <= names
+    assert {"tenure/py.typed", "tenure/stores/sqlite/schema/0001_sessions.sql"} <= names
 
 
 def test_what_was_measured_is_what_the_run_printed() -> None:

@@ -17,14 +17,14 @@ EXTRAS = {
     "": ("from tenure import AsyncTenure, Policy, Tenure, Verifier", {"starlette", "psycopg", "redis", "httpx2"}),
     "client": ("from tenure.client import FileStorage, Session", {"starlette", "psycopg", "redis"}),
     "django": ("import django; from tenure.http import embedded", {"starlette", "psycopg", "redis"}),
-    "fastapi": ("from tenure.http.fastapi import Sessions, add_sessions", {"psycopg", "redis", "flask"}),
-    "flask": ("from tenure.http.flask import Sessions, session_required", {"starlette", "psycopg", "redis"}),
+    "fastapi": ("from tenure.integrations.fastapi import Sessions, add_sessions", {"psycopg", "redis", "flask"}),
+    "flask": ("from tenure.integrations.flask import Sessions, session_required", {"starlette", "psycopg", "redis"}),
     "keyring": ("import keyring", {"starlette"}),
-    "opentelemetry": ("from tenure.telemetry import Telemetry", {"starlette", "psycopg", "redis"}),
-    "postgres": ("from tenure.stores.postgres import PostgresStore", {"starlette", "redis"}),
+    "opentelemetry": ("from tenure.observing.telemetry import Telemetry", {"starlette", "psycopg", "redis"}),
+    "postgres": ("from tenure.stores.postgres.store import PostgresStore", {"starlette", "redis"}),
     "server": ("from tenure.cli.commands import tenure; from tenure.server.app import build", {"psycopg", "redis"}),
-    "starlette": ("from tenure.http.starlette import Sessions", {"psycopg", "redis", "fastapi"}),
-    "valkey": ("from tenure.stores.valkey import ValkeyStore", {"starlette", "psycopg"}),
+    "starlette": ("from tenure.integrations.starlette import Sessions", {"psycopg", "redis", "fastapi"}),
+    "valkey": ("from tenure.stores.valkey.store import ValkeyStore", {"starlette", "psycopg"}),
 }
 
 
@@ -43,7 +43,7 @@ def test_the_distributions_carry_what_is_needed(built: dict[str, Path]) -> None:
     needed = {
         "tenure/py.typed",
         "tenure/http/tenure.js",
-        "tenure/stores/postgres_schema/0002_pushed_feed.sql",
+        "tenure/stores/postgres/schema/0002_pushed_feed.sql",
         "tenure/stores/valkey_scripts/advance.lua",
         "tenure/http/django/migrations/0001_initial.py",
     }

@@ -1,7 +1,7 @@
 """Keeps people logged in, safely: short-lived access tokens, rotating refresh tokens, sessions that end at once."""
 
-from tenure.access import Claims
-from tenure.errors import (
+from tenure.core.access import Claims
+from tenure.core.errors import (
     ConfigurationError,
     ExpiredAccessToken,
     ForgedToken,
@@ -16,12 +16,12 @@ from tenure.errors import (
     TenureError,
     WrongClient,
 )
-from tenure.events import Event
-from tenure.issuer import TokenPair
-from tenure.policy import NIST_AAL1, NIST_AAL2, NIST_AAL3, Policy
+from tenure.core.events import Event
+from tenure.core.issuer import TokenPair
+from tenure.core.policy import NIST_AAL1, NIST_AAL2, NIST_AAL3, Policy
+from tenure.core.session import AuditEntry, Session
 from tenure.sessions import AsyncTenure, Tenure
-from tenure.stores.protocol import AuditEntry, Session
-from tenure.verifier import Verifier
+from tenure.verifying.verifier import Verifier
 
 __version__ = "0.1.0"
 

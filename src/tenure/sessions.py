@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from tenure import flows, overview
-from tenure.access import Claims
-from tenure.deployment import Deployment
-from tenure.drivers import adrive, drive
-from tenure.effects import Flow
-from tenure.flows import FIRST_PARTY
-from tenure.issuer import Issuer, TokenPair
-from tenure.overview import STEPS_AT_A_GLANCE, Overview, which_sessions
-from tenure.stores.protocol import AuditEntry, Page, Session
+from tenure.core import flows, overview
+from tenure.core.access import Claims
+from tenure.core.effects import Flow
+from tenure.core.flows import FIRST_PARTY
+from tenure.core.issuer import Issuer, TokenPair
+from tenure.core.overview import STEPS_AT_A_GLANCE, Overview, which_sessions
+from tenure.core.session import AuditEntry, Page, Session
+from tenure.driving.deployment import Deployment
+from tenure.driving.drivers import adrive, drive
 
 T = TypeVar("T")
 

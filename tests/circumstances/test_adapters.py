@@ -20,7 +20,7 @@ ORIGIN = "http://127.0.0.1:8000"
 
 @pytest.fixture
 def site() -> Iterator[flask.Flask]:
-    from tenure.http.flask import Sessions
+    from tenure.integrations.flask import Sessions
 
     app = flask.Flask(__name__)
     app.config.update(TENURE_STORE="memory://", TENURE_SECRET=SECRET, TENURE_ISSUER=ORIGIN, TENURE_AUDIENCE=AUDIENCE)
@@ -66,14 +66,14 @@ def test_django_below_a_path(project: None, below: str, monkeypatch: pytest.Monk
     from django.test import Client, override_settings
     from django.urls import include, path
 
-    from tenure.http.django import conf
-    from tenure.http.django.views import answer_pair
+    from tenure.integrations.django import conf
+    from tenure.integrations.django.views import answer_pair
 
     def enter(request: Any) -> Any:
         return answer_pair(conf.tenure().login("1"), request)
 
     urls = types.ModuleType("tests_urls_below")
-    urls.urlpatterns = [path(below, include("tenure.http.django.urls")), path("enter", enter)]  # type: ignore[attr-defined]
+    urls.urlpatterns = [path(below, include("tenure.integrations.django.urls")), path("enter", enter)]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tests_urls_below", urls)
     with override_settings(ROOT_URLCONF="tests_urls_below"):
         client = Client()

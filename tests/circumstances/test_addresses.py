@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tenure import AsyncTenure, ConfigurationError, Tenure
+from tenure.core.calls import DeleteRecord
+from tenure.core.keys import DerivedKeys
+from tenure.core.origins import allowed_origin, other_sites
+from tenure.core.tokens import first_token, seal
 from tenure.http.cookies import CookieTransport
 from tenure.http.marks import companion_of
 from tenure.http.service import Service
-from tenure.keys import DerivedKeys
-from tenure.origins import allowed_origin, other_sites
 from tenure.server.settings import Settings
-from tenure.stores.protocol import DeleteRecord
-from tenure.tokens import first_token, seal
 from tests.conftest import AUDIENCE, SECRET
 from tests.service.conftest import ORIGIN, PASSWORD, Api, make_api, refused  # noqa: F401 - a fixture
 
@@ -74,7 +74,7 @@ def test_a_mount_is_in_the_cookies_path_and_the_metadata(make_api: Make) -> None
 
 @pytest.mark.parametrize("path", ["/base/auth/login", "/auth/login"])
 def test_a_proxy_that_keeps_or_takes_away_the_issuers_path(make_api: Make, path: str) -> None:  # noqa: F811
-    from tenure.http.asgi import application
+    from tenure.integrations.asgi import application
 
     api = make_api()
     api.http._transport.app = application(api.auth, api.service, root_path="/base")  # type: ignore[attr-defined]
@@ -84,7 +84,7 @@ def test_a_proxy_that_keeps_or_takes_away_the_issuers_path(make_api: Make, path:
 
 
 def test_the_endpoints_have_a_prefix_of_their_own(make_api: Make) -> None:  # noqa: F811
-    from tenure.http.asgi import application
+    from tenure.integrations.asgi import application
 
     api = make_api()
     service = Service(api.auth.issuer, api.accounts, api.throttle, CookieTransport(ORIGIN), prefix="/session/v1")
@@ -160,7 +160,7 @@ def test_pages_of_another_site_are_told_of_at_the_start(caplog: pytest.LogCaptur
     # Registrable domains come from the Public Suffix List: these two are neighbours, not one site.
     assert other_sites("https://one.github.io", frozenset(["https://two.github.io"])) == ["https://two.github.io"]
     assert other_sites("http://127.0.0.1:8000", frozenset(["http://127.0.0.1:3000"])) == []
-    from tenure.http.embedded import warn_of_other_sites
+    from tenure.integrations.embedded import warn_of_other_sites
 
     with caplog.at_level(logging.WARNING):
         warn_of_other_sites(CookieTransport("https://api.example.net", allowed_origins=allowed))
@@ -285,7 +285,7 @@ def test_at_the_limit_a_browsers_own_session_makes_room(make_api: Make) -> None:
 
 def test_a_replaced_session_that_can_not_be_ended_costs_nobody_the_login(make_api: Make) -> None:  # noqa: F811
     from tenure import StoreUnavailable
-    from tenure.stores.protocol import Revoke
+    from tenure.core.calls import Revoke
 
     api = make_api()
     first = api.post("/auth/login", json=LOGIN)
@@ -352,7 +352,7 @@ def test_a_crowd_behind_one_address_does_not_keep_out_whom_it_knows(make_api: Ma
 
 
 def test_sign_ins_are_counted_together_in_a_shared_store() -> None:
-    from tenure.server.rate_limits import RateLimits
+    from tenure.http.rate_limits import RateLimits
     from tests.stores.servers import valkey_database
 
     url = valkey_database()
@@ -364,7 +364,7 @@ def test_sign_ins_are_counted_together_in_a_shared_store() -> None:
 
 
 def test_while_the_shared_store_is_away_each_counts_by_itself(caplog: pytest.LogCaptureFixture) -> None:
-    from tenure.server.rate_limits import RateLimits
+    from tenure.http.rate_limits import RateLimits
 
     limits = RateLimits("valkey://127.0.0.1:1/0")
     answers = [limits.sign_in("ada", "192.0.2.1") for _ in range(21)]
@@ -375,14 +375,14 @@ def test_while_the_shared_store_is_away_each_counts_by_itself(caplog: pytest.Log
 
 @pytest.mark.parametrize("url", ["", "memory://", "postgresql://x", "valkey", "valkeys+cluster://x"])
 def test_rate_limit_stores_that_can_not_be(url: str) -> None:
-    from tenure.server.rate_limits import RateLimits
+    from tenure.http.rate_limits import RateLimits
 
     with pytest.raises(ConfigurationError, match=r"rate_limit_store"):
         RateLimits(url)
 
 
 def test_an_ipv4_address_in_an_ipv6_socket_is_a_network_of_its_own() -> None:
-    from tenure.server.rate_limits import network_of
+    from tenure.http.rate_limits import network_of
 
     assert network_of("::ffff:192.0.2.1") == "192.0.2.1"
     assert network_of("::ffff:192.0.2.1") != network_of("::ffff:198.51.100.1")
@@ -395,7 +395,7 @@ def test_a_blocking_tenure_in_fastapi(tmp_path: Any) -> None:
     from fastapi import FastAPI, Request
     from fastapi.testclient import TestClient
 
-    from tenure.http.fastapi import CurrentUser, Sessions, add_sessions
+    from tenure.integrations.fastapi import CurrentUser, Sessions, add_sessions
 
     auth = Tenure(f"sqlite:///{tmp_path}/store.db", secret=SECRET, issuer="http://127.0.0.1:8000", audience=AUDIENCE)
 
@@ -430,7 +430,7 @@ def test_an_application_is_started_again_in_one_process(tmp_path: Any) -> None:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from tenure.http.fastapi import Sessions, add_sessions
+    from tenure.integrations.fastapi import Sessions, add_sessions
 
     auth = AsyncTenure(f"sqlite:///{tmp_path}/s.db", secret=SECRET, issuer="http://127.0.0.1:8000", audience=AUDIENCE)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tenure import AsyncTenure, StoreUnavailable, Tenure
-from tenure.stores.protocol import GetRecord
+from tenure.core.calls import GetRecord
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.forks import in_child
 from tests.stores.servers import postgres_database, valkey_cluster, valkey_database
@@ -35,7 +35,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 def _django(kind: str, folder: Path) -> Any:
-    from tenure.http.django.store import DjangoStore
+    from tenure.integrations.django.store import DjangoStore
     from tests.integrations import django_stores
 
     alias = django_stores.sqlite_alias(folder) if kind == "sqlite" else django_stores.postgres_alias()

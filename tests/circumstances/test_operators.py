@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tenure import ExpiredAccessToken, InvalidRequest, Policy, RevokedAccessToken, SessionEnded, Tenure, overview
+from tenure import ExpiredAccessToken, InvalidRequest, Policy, RevokedAccessToken, SessionEnded, Tenure
+from tenure.core import overview
 from tests.circumstances.test_lives import store  # noqa: F401 - a fixture
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 from tests.service.conftest import Api, make_api, refused  # noqa: F401 - a fixture
@@ -155,8 +156,8 @@ def test_other_instances_hear_of_a_cutoff(store: Any, clock: Clock) -> None:  # 
 
 
 def test_verifiers_elsewhere_hear_of_a_cutoff(make_api: Any, clock: Clock) -> None:  # noqa: F811
-    from tenure.access import Checker, VerifyingKey
-    from tenure.cutoffs import cutoff_in
+    from tenure.core.access import Checker, VerifyingKey
+    from tenure.core.cutoffs import cutoff_in
 
     api = make_api()
     pair = api.login()

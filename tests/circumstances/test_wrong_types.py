@@ -160,7 +160,7 @@ def test_the_clients_methods() -> None:
 
 
 def test_sessions_of_starlette(tmp_path: Path) -> None:
-    from tenure.http.starlette import Sessions
+    from tenure.integrations.starlette import Sessions
 
     with Tenure("memory://", secret=SECRET, issuer=ISSUER, audience=AUDIENCE) as auth:
         for given in attempts(Sessions, {"auth": auth}):
@@ -170,7 +170,7 @@ def test_sessions_of_starlette(tmp_path: Path) -> None:
 def test_sessions_of_flask() -> None:
     import flask
 
-    from tenure.http.flask import Sessions
+    from tenure.integrations.flask import Sessions
 
     for given in attempts(Sessions, {}):
         tried(Sessions, given)

@@ -15,11 +15,11 @@ import uvicorn
 from tenure import AsyncTenure, Event, InvalidAccessToken, Policy
 from tenure.client import Credentials, FileStorage
 from tenure.client.record import record_of
-from tenure.http.asgi import application
 from tenure.http.cookies import CookieTransport
+from tenure.http.rate_limits import RateLimits
 from tenure.http.service import Service
+from tenure.integrations.asgi import application
 from tenure.server.accounts import Accounts
-from tenure.server.rate_limits import RateLimits
 from tests.conftest import SECRET, Clock
 from tests.service.conftest import FAST_HASHER
 

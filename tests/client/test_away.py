@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tenure.client import ClientEvent, FileStorage, MemoryStorage, RefreshFailed, Session, SignedOut
-from tenure.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError
 from tests.client.live import PASSWORD, Live, instead, kept, late
 from tests.client.test_session import LIBRARIES, Library
 from tests.conftest import Clock

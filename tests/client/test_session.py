@@ -23,7 +23,7 @@ from tenure.client import (
     SignedOut,
     StorageFailed,
 )
-from tenure.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError
 from tests.client.live import PASSWORD, Live, instead, kept, late, lose
 from tests.conftest import Clock
 

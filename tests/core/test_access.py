@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from tenure import ConfigurationError, InvalidAccessToken, Policy, Tenure, Verifier
-from tenure.access import Checker, VerifyingKey
+from tenure.core.access import Checker, VerifyingKey
 from tests.conftest import AUDIENCE, ISSUER, Clock
 
 ALGORITHMS = ["ES256", "Ed25519", "RS256", "HS256"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tenure.family import Head, Verdict, judge
-from tenure.tokens import RefreshToken, nonce_hash
+from tenure.core.family import Head, Verdict, judge
+from tenure.core.tokens import RefreshToken, nonce_hash
 
 SID, NONE, A, B = b"s" * 16, bytes(16), b"a" * 32, b"b" * 32
 

@@ -11,9 +11,9 @@ from functools import cache
 
 import pytest
 
-from tenure.family import Head, Verdict, judge
-from tenure.tokens import RefreshToken, first_token
-from tenure.tokens import nonce_hash as real_nonce_hash
+from tenure.core.family import Head, Verdict, judge
+from tenure.core.tokens import RefreshToken, first_token
+from tenure.core.tokens import nonce_hash as real_nonce_hash
 
 DEPTH = 10
 LEEWAY = 30.0

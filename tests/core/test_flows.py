@@ -19,14 +19,14 @@ from tenure import (
     StoreUnavailable,
     WrongClient,
 )
-from tenure.effects import Ask
-from tenure.family import Head
-from tenure.flows import end_all, end_by_token, end_session, is_session_id, login, look_up, refresh
-from tenure.inputs import hash_of_attempt
-from tenure.issuer import Issuer
-from tenure.keys import KeyRing, generate_signing_key
-from tenure.stores.protocol import Advance, Audit, Create, Get, Revoke, RevokeSubject
-from tenure.tokens import LAST_GENERATION, RefreshToken, bucket_of, nonce_hash, seal, unseal
+from tenure.core.calls import Advance, Audit, Create, Get, Revoke, RevokeSubject
+from tenure.core.effects import Ask
+from tenure.core.family import Head
+from tenure.core.flows import end_all, end_by_token, end_session, is_session_id, login, look_up, refresh
+from tenure.core.inputs import hash_of_attempt
+from tenure.core.issuer import Issuer
+from tenure.core.keys import KeyRing, generate_signing_key
+from tenure.core.tokens import LAST_GENERATION, RefreshToken, bucket_of, nonce_hash, seal, unseal
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 
 NOW = 1_800_000_000.0

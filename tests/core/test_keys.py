@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tenure import ConfigurationError, InvalidAccessToken, Policy, Tenure
-from tenure.keys import DerivedKeys, KeyRing, generate_signing_key, import_jwk, unwrap, wrap
-from tenure.stores.protocol import DeleteRecord, ListRecords, PutRecord
-from tenure.upkeep import keep_ring, rotate_ring
+from tenure.core.calls import DeleteRecord, ListRecords, PutRecord
+from tenure.core.keys import DerivedKeys, KeyRing, generate_signing_key, import_jwk, unwrap, wrap
+from tenure.driving.upkeep import keep_ring, rotate_ring
 from tests.conftest import Clock
 
 DAY, HOUR = 86400.0, 3600.0

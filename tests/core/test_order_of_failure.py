@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tenure import ConfigurationError, SessionEnded, StoreUnavailable, Tenure, Verifier
-from tenure.access import MAX_ISSUED_CHARS
-from tenure.errors import ApplicationFailed, TenureError
+from tenure.core.access import MAX_ISSUED_CHARS
+from tenure.core.calls import Call, Create
+from tenure.core.errors import ApplicationFailed, TenureError
 from tenure.stores.memory import MemoryStore
-from tenure.stores.protocol import Call, Create
 from tests.conftest import AUDIENCE, ISSUER, Clock
 
 

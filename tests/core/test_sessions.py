@@ -23,11 +23,11 @@ from tenure import (
     StoreUnavailable,
     Tenure,
     WrongClient,
-    flows,
 )
-from tenure.flows import look_up
+from tenure.core import flows
+from tenure.core.calls import Call, Get, Revoke
+from tenure.core.flows import look_up
 from tenure.stores.memory import MemoryStore
-from tenure.stores.protocol import Call, Get, Revoke
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 
 DAY = 86400.0
@@ -473,7 +473,7 @@ def test_another_instance_hears_of_a_revocation(make: Callable[..., Tenure]) -> 
 
 
 def test_what_was_revoked_is_remembered_only_as_long_as_a_token_lives(auth: Tenure, clock: Clock) -> None:
-    from tenure.upkeep import follow_revocations
+    from tenure.driving.upkeep import follow_revocations
 
     for _ in range(10):
         auth.revoke(auth.login("user-42").session_id)
@@ -587,7 +587,7 @@ def test_async_tenure_starts_by_itself(store_url: str) -> None:
 
 
 def test_purging_waits_until_every_verifier_has_heard(auth: Tenure, clock: Clock) -> None:
-    from tenure.upkeep import purge
+    from tenure.driving.upkeep import purge
 
     ended = auth.login("user-42").session_id
     auth.revoke(ended)

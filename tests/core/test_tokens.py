@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.errors import ForgedToken
-from tenure.tokens import PREFIX, RefreshToken, first_token, nonce_hash, seal, unseal
+from tenure.core.errors import ForgedToken
+from tenure.core.tokens import PREFIX, RefreshToken, first_token, nonce_hash, seal, unseal
 
 KEY, OTHER_KEY = bytes(32), b"\x01" * 32
 nonces = st.binary(min_size=16, max_size=16)

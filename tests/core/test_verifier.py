@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tenure import ConfigurationError, InvalidAccessToken, StoreUnavailable, Tenure, Verifier
-from tenure.upkeep import keep_ring, rotate_ring
+from tenure.driving.upkeep import keep_ring, rotate_ring
 from tests.conftest import AUDIENCE, ISSUER, Clock
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenure import AsyncTenure, Policy, SessionEnded, StoreUnavailable, TokenPair
-from tenure.keys import DerivedKeys
-from tenure.stores.protocol import Get, Store
-from tenure.tokens import unseal
+from tenure.core.calls import Get
+from tenure.core.keys import DerivedKeys
+from tenure.core.tokens import unseal
+from tenure.stores.protocol import Store
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 
 LOSES = 0.1

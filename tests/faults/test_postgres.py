@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from tenure.stores import postgres_schema
+from tenure.stores.postgres import schema
 from tests.faults.crowd import Crowd, deployment, through_a_late_replica, through_cuts, through_restarts
 from tests.faults.forwarder import Forwarder
 from tests.stores.servers import Postgres
@@ -72,8 +72,8 @@ def test_a_store_that_answers_too_late(
     server: Postgres, address: Forwarder, answers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its answers come after twice as long as is waited for (ten seconds for five; here scaled down), or never."""
-    monkeypatch.setattr(postgres_schema.BoundedConnection.wait, "__defaults__", (0.05, 0.5))
-    monkeypatch.setattr(postgres_schema, "WAIT_SECONDS", 2.0)
+    monkeypatch.setattr(schema.BoundedConnection.wait, "__defaults__", (0.05, 0.5))
+    monkeypatch.setattr(schema, "WAIT_SECONDS", 2.0)
 
     async def story() -> None:
         async with deployment(url_of(address)) as auth:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenure import Policy, SessionEnded, Tenure
-from tenure.errors import StoreUnavailable
+from tenure.core.errors import StoreUnavailable
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 
 

@@ -52,7 +52,7 @@ def fastapi_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
     from fastapi import FastAPI, Request
     from fastapi.responses import HTMLResponse
 
-    from tenure.http.fastapi import PageSession, Sessions, add_sessions
+    from tenure.integrations.fastapi import PageSession, Sessions, add_sessions
 
     auth = AsyncTenure(
         f"sqlite:///{folder}/pages.db", secret=SECRET, issuer=origin, audience=AUDIENCE, clock=clock, poll=3600
@@ -97,7 +97,7 @@ def fastapi_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
 def flask_app(folder: Path, clock: Clock, origin: str, policy: Policy | None = None) -> Iterator[Any]:
     from flask import Flask, request
 
-    from tenure.http.flask import Sessions, current_session, session_required
+    from tenure.integrations.flask import Sessions, current_session, session_required
 
     app = Flask("pages")
     app.config.update(
@@ -145,8 +145,8 @@ def django_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
     from django.urls import include, path
     from django.views.decorators.csrf import csrf_exempt
 
-    from tenure.http.django import conf
-    from tenure.http.django.views import answer_page, session_required
+    from tenure.integrations.django import conf
+    from tenure.integrations.django.views import answer_page, session_required
     from tests.integrations import django_stores  # noqa: F401 - sets up Django
 
     @csrf_exempt  # a form of a real site has Django's token in it
@@ -168,7 +168,7 @@ def django_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
 
     urls = types.ModuleType("pages_urls")
     urls.urlpatterns = [  # type: ignore[attr-defined]
-        path("", include("tenure.http.django.urls")),
+        path("", include("tenure.integrations.django.urls")),
         path("enter", enter),
         path("page", page),
         path("cookies", lambda request: HttpResponse(names(request.COOKIES))),
@@ -186,7 +186,7 @@ def django_app(folder: Path, clock: Clock, origin: str) -> Iterator[Any]:
     account = types.SimpleNamespace(is_active=True, pk="ada")
     with (
         override_settings(TENURE=block, ROOT_URLCONF="pages_urls"),
-        patch("tenure.http.django.accounts.user_of", lambda _: account),
+        patch("tenure.integrations.django.accounts.user_of", lambda _: account),
     ):
         conf.reset()
         issuer = conf.tenure().issuer

@@ -23,7 +23,7 @@ def project(tmp_path: Path) -> Iterator[None]:
     from django.core.management import call_command
     from django.db import connections
 
-    from tenure.http.django import conf
+    from tenure.integrations.django import conf
 
     connections["default"].close()
     connections.databases["default"]["NAME"] = connections["default"].settings_dict["NAME"] = str(
@@ -104,7 +104,7 @@ def test_roles_recent_logins_and_bad_input(client: Any) -> None:
 def test_an_old_login_is_not_a_recent_one(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = login(client)
     now = time.time()
-    monkeypatch.setattr("tenure.http.django.rest_framework.time.time", lambda: now + 301)
+    monkeypatch.setattr("tenure.integrations.django.rest_framework.time.time", lambda: now + 301)
     refused = client.delete("/notes/forget", headers=bearer(pair))
     assert (refused.status_code, refused.json()["detail"]) == (403, "Log in again for this.")
 
@@ -113,8 +113,8 @@ def test_a_rotation_is_committed_even_if_the_view_fails(project: None, tmp_path:
     """ATOMIC_REQUESTS: on PostgreSQL the store has a connection of its own."""
     from django.db import transaction
 
-    from tenure.http.django.store import DjangoStore
-    from tenure.stores.protocol import Create, Get
+    from tenure.core.calls import Create, Get
+    from tenure.integrations.django.store import DjangoStore
     from tests.integrations.django_stores import postgres_alias
     from tests.stores.test_conformance import advance, session
 
@@ -134,8 +134,8 @@ def test_a_rotation_is_committed_even_if_the_view_fails(project: None, tmp_path:
 def test_on_sqlite_a_view_does_not_wait_for_itself(tmp_path: Path) -> None:
     from django.db import connections, transaction
 
-    from tenure.http.django.store import DjangoStore
-    from tenure.stores.protocol import Create, Get
+    from tenure.core.calls import Create, Get
+    from tenure.integrations.django.store import DjangoStore
     from tests.stores.test_conformance import session
 
     alias = sqlite_alias(tmp_path)
@@ -224,7 +224,7 @@ def test_admins_see_sessions_and_end_them(client: Any) -> None:
 def test_the_command_purges(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.core.management import call_command
 
-    from tenure.http.django.conf import tenure
+    from tenure.integrations.django.conf import tenure
 
     pair = login(client)
     tenure().revoke(pair["session_id"])

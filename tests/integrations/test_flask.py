@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from examples import flask_notes
 from tenure import ConfigurationError, InvalidAccessToken
-from tenure.http.flask import Sessions, current_session, session_required
+from tenure.integrations.flask import Sessions, current_session, session_required
 
 ADA = {"username": "ada", "password": "correct horse battery"}
 BOB = {"username": "bob", "password": "staple of the horse"}

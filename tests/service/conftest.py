@@ -11,14 +11,14 @@ import pytest
 from argon2 import PasswordHasher
 
 from tenure import AsyncTenure, Event, Policy
-from tenure.http.asgi import application
+from tenure.core.calls import Call
 from tenure.http.clients import add_api_key, add_client
 from tenure.http.cookies import CookieTransport
+from tenure.http.rate_limits import RateLimits
 from tenure.http.service import Service
+from tenure.integrations.asgi import application
 from tenure.server.accounts import Accounts
-from tenure.server.rate_limits import RateLimits
-from tenure.stores.protocol import Call
-from tenure.stores.sqlite import SqliteStore
+from tenure.stores.sqlite.store import SqliteStore
 from tests.conftest import AUDIENCE, SECRET, Clock
 
 PASSWORD = "correct horse battery"

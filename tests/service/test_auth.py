@@ -382,8 +382,8 @@ def test_any_authenticator_can_be_plugged_in(make_api: Callable[..., Api]) -> No
 def test_a_hash_of_older_parameters_is_renewed_at_login(api: Api) -> None:
     from argon2 import PasswordHasher
 
+    from tenure.core.calls import GetRecord
     from tenure.server.accounts import Accounts
-    from tenure.stores.protocol import GetRecord
 
     stronger = Accounts(api.store, PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
     before = api.store.run(GetRecord("account", "ada"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tenure.stores.protocol import Get
+from tenure.core.calls import Get
 from tests.conftest import Clock
 from tests.service.conftest import PASSWORD, Api, refused
 

@@ -193,7 +193,7 @@ def test_what_was_revoked_is_not_active(api: Api) -> None:
 
 def test_introspection_asks_the_store_and_not_only_the_memory(api: Api) -> None:
     """Another instance has ended the session, and this one has not heard of it yet."""
-    from tenure.stores.protocol import Revoke
+    from tenure.core.calls import Revoke
 
     pair = api.admin_session(client_id="confidential")
     api.store.run(Revoke(pair["session_id"], api.clock.now, "x", "y"))
@@ -215,7 +215,7 @@ def test_a_removed_client_is_no_client(api: Api) -> None:
 
 
 def test_a_client_is_asked_of_the_store_once_a_second(api: Api) -> None:
-    from tenure.stores.protocol import GetRecord
+    from tenure.core.calls import GetRecord
 
     def lookups() -> int:
         return sum(isinstance(call, GetRecord) and call.kind == "client" for call in api.store.asked)
@@ -234,7 +234,7 @@ def test_a_client_is_asked_of_the_store_once_a_second(api: Api) -> None:
 
 
 def test_only_a_hash_of_a_secret_is_kept(api: Api) -> None:
-    from tenure.stores.protocol import ListRecords
+    from tenure.core.calls import ListRecords
 
     kept = repr([api.store.run(ListRecords(kind)) for kind in ("client", "api_key", "account")])
     for secret in (api.client_secret, api.api_key, "correct horse battery"):
@@ -271,7 +271,7 @@ def test_health(api: Api) -> None:
 
 
 def api_token(api: Api) -> str:
-    from tenure.tokens import first_token, seal
+    from tenure.core.tokens import first_token, seal
 
     return seal(first_token(bytes(16), bytes(16), bytes(16)), api.auth.issuer.keys.tag)
 

@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tenure import InvalidAccessToken, SessionEnded, StoreUnavailable, Tenure
-from tenure.observing import Observation
+from tenure.core.observations import Observation
+from tenure.observing.telemetry import Telemetry
 from tenure.stores.memory import MemoryStore
-from tenure.telemetry import Telemetry
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.service.process import PASSWORD, service, tenure
 

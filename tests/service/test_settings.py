@@ -232,6 +232,6 @@ def test_an_authenticator_is_looked_for_where_the_service_is_started(
     ],
 )
 def test_what_counts_as_one_caller(address: str, network: str) -> None:
-    from tenure.server.rate_limits import network_of
+    from tenure.http.rate_limits import network_of
 
     assert network_of(address) == network

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tenure import InvalidAccessToken, Policy, Verifier
-from tenure.errors import RevokedAccessToken
+from tenure.core.errors import RevokedAccessToken
 from tests.service.conftest import Api, refused
 from tests.service.process import PASSWORD, service, tenure
 

@@ -16,11 +16,9 @@ from typing import Any
 import pytest
 
 from tenure import ConfigurationError, StoreUnavailable, stores
-from tenure.family import Head
-from tenure.stores.protocol import (
+from tenure.core.calls import (
     Advance,
     Audit,
-    AuditEntry,
     Call,
     Create,
     DeleteRecord,
@@ -38,10 +36,11 @@ from tenure.stores.protocol import (
     RevokeSubject,
     Scan,
     ScanAudit,
-    Session,
-    Store,
 )
-from tenure.tokens import session_id_for
+from tenure.core.family import Head
+from tenure.core.session import AuditEntry, Session
+from tenure.core.tokens import session_id_for
+from tenure.stores.protocol import Store
 from tests.integrations.django_stores import postgres_alias, sqlite_alias
 from tests.stores.servers import postgres_database, valkey_cluster, valkey_database
 
@@ -62,7 +61,7 @@ Ask = Callable[[Call[Any]], Any]
 def open_store(url: str) -> Store:
     """As the library's own; and Django's databases, which no URL names, by their alias."""
     if url.startswith("django://"):
-        from tenure.http.django.store import DjangoStore
+        from tenure.integrations.django.store import DjangoStore
 
         return DjangoStore(url.removeprefix("django://"))
     return stores.open_store(url)

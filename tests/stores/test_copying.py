@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from tenure import SessionEnded, Tenure
 from tenure.cli.commands import tenure as command_line
+from tenure.core.calls import GetRecord, ListRecords, PutRecord, Scan
 from tenure.stores import copying, open_store
-from tenure.stores.protocol import GetRecord, ListRecords, PutRecord, Scan, Store
+from tenure.stores.protocol import Store
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.stores.servers import postgres_database, valkey_cluster, valkey_database
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tenure import AsyncTenure, Tenure
-from tenure.stores.postgres_schema import BoundedConnection, shares_server_connections
+from tenure.stores.postgres.schema import BoundedConnection, shares_server_connections
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.stores.servers import PgBouncer, postgres_database
 

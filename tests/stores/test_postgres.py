@@ -14,10 +14,11 @@ import psycopg
 import pytest
 
 from tenure import ConfigurationError, StoreUnavailable, Tenure
-from tenure.errors import SchemaTooNew
-from tenure.stores import postgres_schema
-from tenure.stores.postgres import PostgresStore
-from tenure.stores.protocol import Create, Get, ListRecords, Revoke, RevokedSince, Session
+from tenure.core.calls import Create, Get, ListRecords, Revoke, RevokedSince
+from tenure.core.errors import SchemaTooNew
+from tenure.core.session import Session
+from tenure.stores.postgres import schema
+from tenure.stores.postgres.store import PostgresStore
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.service.process import PASSWORD, service, tenure
 from tests.stores.servers import Postgres, postgres_database
@@ -163,7 +164,7 @@ def test_a_deadlock_is_tried_again_alone(url: str) -> None:
 
 
 def test_a_session_that_stays_locked_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_schema.BoundedConnection.wait, "__defaults__", (0.1, 0.5))
+    monkeypatch.setattr(schema.BoundedConnection.wait, "__defaults__", (0.1, 0.5))
     store = PostgresStore(url)
     made = session()
     store.run(Create(made))
@@ -178,7 +179,7 @@ def test_a_session_that_stays_locked_is_unavailable(url: str, monkeypatch: pytes
 
 
 def test_a_server_that_stops_answering_hangs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_schema.BoundedConnection.wait, "__defaults__", (0.1, 1.0))
+    monkeypatch.setattr(schema.BoundedConnection.wait, "__defaults__", (0.1, 1.0))
     others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     with (
         contextlib.closing(Postgres()) as server,
@@ -272,7 +273,7 @@ def test_tables_are_not_made_where_that_is_switched_off(url: str, tmp_path: Path
 
 def test_a_store_of_the_first_version_is_brought_forward(url: str) -> None:
     """With its feed, whose positions were counted then and are moments now."""
-    ask(url, (Path(postgres_schema.__file__).parent / "0001_sessions.sql").read_text())
+    ask(url, (Path(schema.__file__).parent / "0001_sessions.sql").read_text())
     ask(url, "CREATE TABLE tenure_schema (version integer NOT NULL)")
     ask(url, "INSERT INTO tenure_schema VALUES (1)")
     columns = "'', '', '', '{}', '', 0, 9, 9, 0, '', NULL, 0, NULL, NULL, NULL"

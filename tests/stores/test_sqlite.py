@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tenure import ConfigurationError, StoreUnavailable, Tenure
-from tenure.errors import SchemaTooNew
-from tenure.stores.protocol import Get, ListRecords, PutRecord
-from tenure.stores.sqlite import SqliteStore
+from tenure.core.calls import Get, ListRecords, PutRecord
+from tenure.core.errors import SchemaTooNew
+from tenure.stores.sqlite.store import SqliteStore
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 
 

@@ -11,8 +11,7 @@ import pytest
 import redis
 
 from tenure import ConfigurationError, StoreUnavailable
-from tenure.stores import open_store
-from tenure.stores.protocol import (
+from tenure.core.calls import (
     Audit,
     Create,
     Get,
@@ -24,8 +23,9 @@ from tenure.stores.protocol import (
     RevokedSince,
     RevokeSubject,
 )
-from tenure.stores.valkey import ValkeyStore
-from tenure.stores.valkey_nodes import nodes_of
+from tenure.stores import open_store
+from tenure.stores.valkey.nodes import nodes_of
+from tenure.stores.valkey.store import ValkeyStore
 from tests.stores.servers import Valkey, ValkeySentinel, free_port, valkey_cluster, valkey_database
 from tests.stores.test_conformance import NOW, advance, session
 
@@ -152,7 +152,7 @@ def test_a_server_that_is_away_is_told_of_and_found_again(server: Valkey) -> Non
 def test_a_server_that_has_stopped_is_not_waited_for_without_end(
     server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenure.stores.valkey_nodes._BOUNDS", {"socket_timeout": 0.5, "protocol": 2})
+    monkeypatch.setattr("tenure.stores.valkey.nodes._BOUNDS", {"socket_timeout": 0.5, "protocol": 2})
     store = ValkeyStore(server.url)
     server.signal(signal.SIGSTOP)
     begun = time.monotonic()
@@ -165,7 +165,7 @@ def test_a_server_that_has_stopped_is_not_waited_for_without_end(
 
 
 def test_a_write_that_no_replica_has_is_not_answered(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenure.stores.valkey.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("tenure.stores.valkey.store.WAIT_SECONDS", 0.2)
     store = ValkeyStore(f"{server.url}?wait_replicas=1")
     made = session()
     with pytest.raises(StoreUnavailable):

@@ -6,7 +6,7 @@ import click
 
 from tenure.cli.options import Deployment, deployment_options
 from tenure.cli.output import json_option, print_done, print_rows
-from tenure.upkeep import load_ring, rotate_ring
+from tenure.driving.upkeep import load_ring, rotate_ring
 
 
 @click.group()

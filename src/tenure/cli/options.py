@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 
-from tenure.drivers import drive
-from tenure.effects import Flow
-from tenure.errors import StoreUnavailable, TenureError
-from tenure.issuer import Issuer
-from tenure.overview import which_sessions
+from tenure.core.effects import Flow
+from tenure.core.errors import StoreUnavailable, TenureError
+from tenure.core.issuer import Issuer
+from tenure.core.overview import which_sessions
+from tenure.driving.drivers import drive
 from tenure.server.secret import root_secret
 from tenure.server.settings import ENVIRONMENT_PREFIX, Settings, load, seconds
 from tenure.stores import open_store

@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from tenure import flows
 from tenure.cli.options import Deployment, deployment_options
 from tenure.cli.output import json_option, print_done, print_rows
+from tenure.core import flows
 from tenure.http import clients as registry
 from tenure.server.accounts import Accounts
 

@@ -12,9 +12,9 @@ from rich.progress import Progress
 
 from tenure.cli.options import Deployment, Duration, deployment_options, plain_errors, settings_options
 from tenure.cli.output import json_option, print_done
+from tenure.driving.upkeep import purge as purge_flow
 from tenure.server.settings import Settings
 from tenure.stores import copying, open_store
-from tenure.upkeep import purge as purge_flow
 
 BATCH = 1000
 PAUSE_SECONDS = 0.05

@@ -11,16 +11,17 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from tenure import flows, overview
 from tenure.cli.options import Deployment, Duration, deployment_options, which_options
 from tenure.cli.output import json_option, print_done, print_fields, print_rows
-from tenure.effects import Flow, call
-from tenure.errors import ForgedToken, InvalidAccessToken
-from tenure.family import Verdict, judge
+from tenure.core import flows, overview
+from tenure.core.calls import Get, ListAudit
+from tenure.core.effects import Flow, call
+from tenure.core.errors import ForgedToken, InvalidAccessToken
+from tenure.core.family import Verdict, judge
+from tenure.core.session import Which
+from tenure.core.tokens import PREFIX, unseal
+from tenure.driving.upkeep import load_ring
 from tenure.http.auth import described
-from tenure.stores.protocol import Get, ListAudit, Which
-from tenure.tokens import PREFIX, unseal
-from tenure.upkeep import load_ring
 
 
 @click.group()

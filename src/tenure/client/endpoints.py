@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import quote_plus, urlencode
 
 from tenure.client.record import Credentials
-from tenure.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tenure.errors import TenureError
+from tenure.core.errors import TenureError
 
 
 class SignedOut(TenureError):

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from tenure.client.errors import StorageFailed
 from tenure.client.record import Record, record_of
 from tenure.client.storage import UNNAMED, Release, Storage
-from tenure.forking import Forking, survive_forks
-from tenure.origins import is_loopback, origin_of
+from tenure.core.forking import Forking, survive_forks
+from tenure.core.origins import is_loopback, origin_of
 
 _log = logging.getLogger("tenure.client")
 

@@ -8,7 +8,7 @@ import tenacity
 
 from tenure.client.core import Answer, is_definite, is_garbled, retry_after
 from tenure.client.endpoints import Post
-from tenure.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0

@@ -30,10 +30,10 @@ from tenure.client.record import Credentials, Record
 from tenure.client.refusals import Refusals
 from tenure.client.sender import Sender
 from tenure.client.storage import MemoryStorage, Storage
-from tenure.errors import ConfigurationError
-from tenure.forking import Forking, survive_forks
-from tenure.inputs import check_function, check_methods, check_seconds, check_setting, check_text
-from tenure.origins import is_loopback, origin_of
+from tenure.core.errors import ConfigurationError
+from tenure.core.forking import Forking, survive_forks
+from tenure.core.inputs import check_function, check_methods, check_seconds, check_setting, check_text
+from tenure.core.origins import is_loopback, origin_of
 
 if TYPE_CHECKING:
     from tenure.client.auth import SessionAuth

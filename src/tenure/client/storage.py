@@ -18,8 +18,8 @@ import tenacity
 from filelock import FileLock, Timeout
 
 from tenure.client.errors import StorageFailed
-from tenure.forking import Forking, survive_forks
-from tenure.inputs import check_setting
+from tenure.core.forking import Forking, survive_forks
+from tenure.core.inputs import check_setting
 
 Release = Callable[[], None]
 

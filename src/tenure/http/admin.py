@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tenure import flows, overview
-from tenure.access import application_claims
-from tenure.effects import Flow, call
-from tenure.errors import ConfigurationError, InvalidRequest
-from tenure.flows import FIRST_PARTY
+from tenure.core import flows, overview
+from tenure.core.access import application_claims
+from tenure.core.calls import ListAudit
+from tenure.core.effects import Flow, call
+from tenure.core.errors import ConfigurationError, InvalidRequest
+from tenure.core.flows import FIRST_PARTY
+from tenure.core.session import Which
 from tenure.http.auth import described, existing
 from tenure.http.clients import authenticate_api_key, find_client
 from tenure.http.messages import Request, Response, json_object, json_response, no_content, optional_text, query, text
 from tenure.http.service import Service, token_answer
-from tenure.stores.protocol import ListAudit, Which
 
 
 def create_session(service: Service, request: Request) -> Flow[Response]:

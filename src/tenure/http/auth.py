@@ -7,11 +7,14 @@ for pages. A refresh answers by the transport that it came by.
 from functools import partial
 from typing import Any
 
-from tenure import flows
-from tenure.access import Claims
-from tenure.effects import Flow, ask, call
-from tenure.errors import InsufficientScope, InvalidGrant, InvalidRequest, LoginRefused, RevokedAccessToken
-from tenure.flows import FIRST_PARTY
+from tenure.core import flows
+from tenure.core.access import Claims
+from tenure.core.calls import Get, ListSubject
+from tenure.core.effects import Flow, ask, call
+from tenure.core.errors import InsufficientScope, InvalidGrant, InvalidRequest, LoginRefused, RevokedAccessToken
+from tenure.core.flows import FIRST_PARTY
+from tenure.core.issuer import TokenPair
+from tenure.core.session import Session
 from tenure.http.cookies import Cookies
 from tenure.http.marks import MARK_ID_BYTES, device_mark, device_of
 from tenure.http.messages import (
@@ -29,8 +32,6 @@ from tenure.http.messages import (
 )
 from tenure.http.presented import end_replaced, is_junk, own_refresh_token
 from tenure.http.service import Service, caller, pair_response, renewed_just_now, token_answer
-from tenure.issuer import TokenPair
-from tenure.stores.protocol import Get, ListSubject, Session
 
 MAX_TOKEN_CHARS = 4096
 

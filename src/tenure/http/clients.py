@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
-from tenure.effects import Flow, call
-from tenure.errors import ConfigurationError, InvalidClient, InvalidRequest
-from tenure.flows import FIRST_PARTY
+from tenure.core.calls import DeleteRecord, GetRecord, ListRecords, PutRecord
+from tenure.core.effects import Flow, call
+from tenure.core.errors import ConfigurationError, InvalidClient, InvalidRequest
+from tenure.core.flows import FIRST_PARTY
 from tenure.http.messages import Request, bearer
-from tenure.stores.protocol import DeleteRecord, GetRecord, ListRecords, PutRecord
 
 SECRET_BYTES = 32
 KNOWN_SECONDS = 1.0

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tenure.errors import ConfigurationError, InvalidRequest
+from tenure.core.errors import ConfigurationError, InvalidRequest
+from tenure.core.inputs import check_setting
+from tenure.core.origins import allowed_origin, check_path, is_loopback
 from tenure.http.marks import companion_of, session_of
 from tenure.http.messages import Request
-from tenure.inputs import check_setting
-from tenure.origins import allowed_origin, check_path, is_loopback
 
 MARK_SECONDS = 10
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")

@@ -4,12 +4,12 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 
-from tenure.effects import Flow, call
-from tenure.errors import StoreUnavailable
+from tenure.core.calls import PutRecord
+from tenure.core.effects import Flow, call
+from tenure.core.errors import StoreUnavailable
+from tenure.core.origins import path_of
 from tenure.http.messages import Request, Response, json_response
 from tenure.http.service import Service
-from tenure.origins import path_of
-from tenure.stores.protocol import PutRecord
 
 
 def metadata(service: Service, request: Request) -> Response:

@@ -9,7 +9,7 @@ A companion says which session's refresh token was handed out to a browser on th
 import hmac
 from collections.abc import Sequence
 
-from tenure.inputs import spelling_of
+from tenure.core.inputs import spelling_of
 
 MARK_ID_BYTES = 12
 _MAC_CHARS = 32

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
-from tenure.errors import InvalidRequest
+from tenure.core.errors import InvalidRequest
 
 MAX_BODY_BYTES = 64 * 1024
 JSON_TYPE = "application/json"

@@ -6,9 +6,10 @@ RFC 6749 section 6, RFC 7009, RFC 7662. A refresh token works only for the clien
 from collections.abc import Mapping
 from typing import Any
 
-from tenure import flows
-from tenure.effects import Flow, call
-from tenure.errors import (
+from tenure.core import flows
+from tenure.core.calls import Get
+from tenure.core.effects import Flow, call
+from tenure.core.errors import (
     ForgedToken,
     InvalidAccessToken,
     InvalidClient,
@@ -16,12 +17,11 @@ from tenure.errors import (
     UnsupportedGrantType,
     WrongClient,
 )
+from tenure.core.tokens import PREFIX
 from tenure.http.auth import MAX_TOKEN_CHARS, throttled_refresh
 from tenure.http.clients import API_KEY_PREFIX, Client, authenticate_api_key, authenticate_client
 from tenure.http.messages import Request, Response, bearer, form, json_response, text
 from tenure.http.service import Service, token_answer
-from tenure.stores.protocol import Get
-from tenure.tokens import PREFIX
 
 MAX_ACCESS_TOKEN_CHARS = 8192
 

@@ -13,9 +13,9 @@ import logging
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from tenure.access import Claims
-from tenure.effects import Flow
-from tenure.errors import (
+from tenure.core.access import Claims
+from tenure.core.effects import Flow
+from tenure.core.errors import (
     ApplicationFailed,
     ConfigurationError,
     ExpiredAccessToken,
@@ -24,13 +24,13 @@ from tenure.errors import (
     InvalidRequest,
     StoreUnavailable,
 )
-from tenure.flows import FIRST_PARTY
+from tenure.core.flows import FIRST_PARTY
+from tenure.core.issuer import TokenPair
 from tenure.http.auth import throttled_refresh
 from tenure.http.cookies import Cookies
 from tenure.http.messages import HTML_TYPE, Request, Response, bearer, query
 from tenure.http.presented import own_refresh_token
 from tenure.http.service import Answered, NoAccessToken, Service, renewed_just_now
-from tenure.issuer import TokenPair
 
 _CONTINUE = "/continue"
 _LONGEST_TARGET = 4096

@@ -10,13 +10,13 @@ Sessions that began before there were companions have none: for those the store 
 import logging
 from dataclasses import dataclass
 
-from tenure import flows
-from tenure.effects import Flow, call
-from tenure.errors import ForgedToken, TenureError
+from tenure.core import flows
+from tenure.core.calls import Get
+from tenure.core.effects import Flow, call
+from tenure.core.errors import ForgedToken, TenureError
+from tenure.core.issuer import Issuer
+from tenure.core.tokens import RefreshToken, unseal
 from tenure.http.cookies import Cookies
-from tenure.issuer import Issuer
-from tenure.stores.protocol import Get
-from tenure.tokens import RefreshToken, unseal
 
 _log = logging.getLogger("tenure")
 

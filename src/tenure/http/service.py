@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tenure.access import Claims
-from tenure.effects import Flow
-from tenure.errors import (
+from tenure.core.access import Claims
+from tenure.core.effects import Flow
+from tenure.core.errors import (
     ApplicationFailed,
     ConfigurationError,
     InsufficientScope,
@@ -19,11 +19,11 @@ from tenure.errors import (
     StoreUnavailable,
     TenureError,
 )
+from tenure.core.issuer import Issuer, TokenPair
+from tenure.core.origins import check_path
 from tenure.http.clients import KnownClients
 from tenure.http.cookies import Cookies, CookieTransport, ForeignOrigin, Header
 from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
-from tenure.issuer import Issuer, TokenPair
-from tenure.origins import check_path
 
 PREFIX = "/auth"
 

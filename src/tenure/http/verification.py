@@ -8,11 +8,11 @@ session reaches it at once, and not only when the access token has expired.
 import json
 from urllib.parse import quote
 
-from tenure.effects import Flow, Pause, call
-from tenure.errors import InvalidRequest
+from tenure.core.calls import Revocations, RevokedSince
+from tenure.core.effects import Flow, Pause, call
+from tenure.core.errors import InvalidRequest
 from tenure.http.messages import Request, Response, json_response, query
 from tenure.http.service import Service, caller
-from tenure.stores.protocol import Revocations, RevokedSince
 
 KEPT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 30

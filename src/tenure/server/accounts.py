@@ -10,9 +10,10 @@ import unicodedata
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from tenure.errors import ConfigurationError
-from tenure.inputs import check_subject
-from tenure.stores.protocol import DeleteRecord, GetRecord, ListRecords, PutRecord, Store
+from tenure.core.calls import DeleteRecord, GetRecord, ListRecords, PutRecord
+from tenure.core.errors import ConfigurationError
+from tenure.core.inputs import check_subject
+from tenure.stores.protocol import Store
 
 _KIND = "account"
 MIN_PASSWORD_CHARS = 8

@@ -13,24 +13,24 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
-from tenure.errors import ConfigurationError, TenureError
-from tenure.events import Event, Hook
-from tenure.http.asgi import application
-from tenure.http.embedded import OTHER_SITE, authenticator_of
+from tenure.core.errors import ConfigurationError, TenureError
+from tenure.core.events import Event, Hook
+from tenure.core.observations import Observer
+from tenure.core.origins import is_loopback, other_sites
+from tenure.driving.upkeep import purge
+from tenure.http.rate_limits import RateLimits
 from tenure.http.service import PREFIX, Authenticator, Service
-from tenure.observing import Observer
-from tenure.origins import is_loopback, other_sites
+from tenure.integrations.asgi import application
+from tenure.integrations.embedded import OTHER_SITE, authenticator_of
 from tenure.server import metrics
 from tenure.server.accounts import Accounts
 from tenure.server.demo_page import DemoChannel
 from tenure.server.logs import configure
-from tenure.server.rate_limits import RateLimits
 from tenure.server.secret import root_secret
 from tenure.server.settings import Settings, load
 from tenure.server.webhooks import Webhooks
 from tenure.sessions import AsyncTenure, Tenure
 from tenure.stores.protocol import Store
-from tenure.upkeep import purge
 
 if TYPE_CHECKING:
     from tenure.server.otlp import Otlp

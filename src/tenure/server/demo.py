@@ -21,7 +21,7 @@ import httpx2
 from rich.console import Console
 from rich.text import Text
 
-from tenure.errors import TenureError
+from tenure.core.errors import TenureError
 from tenure.server.demo_page import ACCOUNT
 
 ACCESS_SECONDS = 15

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tenure.events import Event
+from tenure.core.events import Event
 from tenure.http.auth import described
 from tenure.http.cookies import CookieTransport
 from tenure.server.accounts import Accounts

@@ -11,9 +11,9 @@ from functools import singledispatch
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tenure.errors import ConfigurationError
-from tenure.events import Event
-from tenure.observing import (
+from tenure.core.errors import ConfigurationError
+from tenure.core.events import Event
+from tenure.core.observations import (
     BATCH_SIZES,
     LAG_SECONDS,
     STORE_SECONDS,

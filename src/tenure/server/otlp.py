@@ -20,7 +20,7 @@ from opentelemetry.trace import Span
 from starlette.applications import Starlette
 from starlette.routing import Match, Route
 
-from tenure.telemetry import Telemetry
+from tenure.observing.telemetry import Telemetry
 
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the conventions that are stable
 

@@ -8,8 +8,8 @@ import secrets
 import stat
 from pathlib import Path
 
-from tenure.errors import ConfigurationError
-from tenure.keys import SECRET_BYTES
+from tenure.core.errors import ConfigurationError
+from tenure.core.keys import SECRET_BYTES
 from tenure.server.settings import Settings
 
 _SQLITE = "sqlite:///"

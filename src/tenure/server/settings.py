@@ -19,11 +19,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from tenure.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError
+from tenure.core.origins import check_path, is_loopback, origin_of, path_of
+from tenure.core.policy import DAY, HOUR, MINUTE, Policy
 from tenure.http.cookies import CookieTransport
 from tenure.http.service import PREFIX
-from tenure.origins import check_path, is_loopback, origin_of, path_of
-from tenure.policy import DAY, HOUR, MINUTE, Policy
 
 ENVIRONMENT_PREFIX = "TENURE_"
 CONFIG_VARIABLE = "TENURE_CONFIG"

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import httpx2
 import tenacity
 
-from tenure.errors import ConfigurationError
-from tenure.events import Event
-from tenure.forking import Forking, survive_forks
-from tenure.origins import is_loopback
+from tenure.core.errors import ConfigurationError
+from tenure.core.events import Event
+from tenure.core.forking import Forking, survive_forks
+from tenure.core.origins import is_loopback
 
 TOLD = ("reuse_detected", "revoked")
 MAX_WAITING = 10_000

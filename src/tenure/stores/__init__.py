@@ -3,10 +3,10 @@
 import re
 from typing import cast
 
-from tenure.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError
 from tenure.stores.memory import MemoryStore
 from tenure.stores.protocol import Store
-from tenure.stores.sqlite import SqliteStore
+from tenure.stores.sqlite.store import SqliteStore
 
 _FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://…, valkey://…, or memory:// for tests"
 _VALKEY = re.compile(r"(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
@@ -44,7 +44,7 @@ _STORE_METHODS = ("run", "arun", "watch", "open", "close")
 
 def _postgres(url: str, *, migrate: bool) -> Store:
     try:
-        from tenure.stores.postgres import PostgresStore
+        from tenure.stores.postgres.store import PostgresStore
     except ImportError as missing:
         raise ConfigurationError(
             f"PostgreSQL needs more than the library ({missing.name} is missing): pip install 'tenure[postgres]'"
@@ -54,7 +54,7 @@ def _postgres(url: str, *, migrate: bool) -> Store:
 
 def _valkey(url: str) -> Store:
     try:
-        from tenure.stores.valkey import ValkeyStore
+        from tenure.stores.valkey.store import ValkeyStore
     except ImportError as missing:
         raise ConfigurationError(
             f"Valkey needs more than the library ({missing.name} is missing): pip install 'tenure[valkey]'"

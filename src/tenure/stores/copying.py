@@ -13,19 +13,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tenure.stores.protocol import (
-    DeleteRecord,
-    Get,
-    GetRecord,
-    ListRecords,
-    PutRecord,
-    Restore,
-    Revoke,
-    Scan,
-    ScanAudit,
-    Session,
-    Store,
-)
+from tenure.core.calls import DeleteRecord, Get, GetRecord, ListRecords, PutRecord, Restore, Revoke, Scan, ScanAudit
+from tenure.core.session import Session
+from tenure.stores.protocol import Store
 
 RECORDS = ("account", "client", "api_key", "signing_key", "cutoff", "deployment")
 PAGE = 1000

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from tenure.errors import StoreUnavailable
-from tenure.stores.protocol import Call
+from tenure.core.calls import Call
+from tenure.core.errors import StoreUnavailable
 
 T = TypeVar("T")
 

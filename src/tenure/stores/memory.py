@@ -6,12 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from tenure.forking import survive_forks
-from tenure.stores.listening import Heard
-from tenure.stores.protocol import (
+from tenure.core.calls import (
     Advance,
     Audit,
-    AuditEntry,
     AuditPage,
     Call,
     CountAudit,
@@ -25,7 +22,6 @@ from tenure.stores.protocol import (
     ListLatest,
     ListRecords,
     ListSubject,
-    Page,
     Purge,
     PutRecord,
     Restore,
@@ -36,10 +32,12 @@ from tenure.stores.protocol import (
     RevokeWhere,
     Scan,
     ScanAudit,
-    Session,
     Survey,
     Swept,
 )
+from tenure.core.forking import survive_forks
+from tenure.core.session import AuditEntry, Page, Session
+from tenure.stores.listening import Heard
 from tenure.stores.rows import entry_of, latest_cursor, latest_first, latest_from, micros, page_of, part_of
 
 T = TypeVar("T")

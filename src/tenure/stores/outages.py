@@ -8,7 +8,7 @@ import logging
 import re
 import time
 
-from tenure.errors import StoreUnavailable
+from tenure.core.errors import StoreUnavailable
 
 WARN_SECONDS = 1.0
 

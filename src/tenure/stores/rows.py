@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tenure.family import Head
-from tenure.stores.protocol import FOREVER, Advance, Audit, AuditEntry, Call, Page, Session
+from tenure.core.calls import Advance, Audit, Call
+from tenure.core.family import Head
+from tenure.core.session import FOREVER, AuditEntry, Page, Session
 
 SESSION_COLUMNS = (
     "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"

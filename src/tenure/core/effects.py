@@ -1,0 +1,63 @@
+"""What a flow may ask of the outside, as values; the drivers are all that carries them out."""
+
+import logging
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from tenure.core.calls import Call
+from tenure.core.errors import ApplicationFailed, TenureError
+from tenure.core.events import Event
+
+T = TypeVar("T")
+
+_log = logging.getLogger("tenure")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to the application: a function and its arguments.
+
+    A plain function that is `slow` runs in a worker thread where it would hold up an event loop.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    slow: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let so many seconds go by."""
+
+    seconds: float
+
+
+Effect = Call[Any] | Ask | Event | Pause
+Flow = Generator[Effect, Any, T]
+
+
+def call(question: Call[T]) -> Flow[T]:
+    """Yield a store call; what comes back has the call's own type."""
+    return cast(T, (yield question))
+
+
+def ask(what: str, function: Callable[..., Any], *arguments: Any, slow: bool = True) -> Flow[Any]:
+    """Ask the application. `what` names its part ("claims", "authenticator") in the log.
+
+    An exception of the application's own is logged with its traceback, without the texts that it was asked with (a
+    password), and raised as ApplicationFailed. Errors of tenure pass: an authenticator may raise LoginRefused, or meet
+    a store that is unavailable.
+    """
+    try:
+        return (yield Ask(function, arguments, slow))
+    except TenureError:
+        raise
+    except Exception as problem:
+        told = "".join(traceback.format_exception(problem))
+        for argument in arguments:
+            if isinstance(argument, str) and argument:
+                told = told.replace(argument, "…")
+        _log.error("the application's %s failed\n%s", what, told)
+        raise ApplicationFailed from problem

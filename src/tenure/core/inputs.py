@@ -1,0 +1,105 @@
+"""What a flow may be given: the bounds of each text that comes from outside, checked before anything else."""
+
+import hashlib
+import math
+import re
+import unicodedata
+
+from tenure.core.errors import ConfigurationError, InvalidRequest
+
+ATTEMPT_KEY_CHARS = range(16, 201)
+MAX_DEVICE_CHARS = 200
+MAX_SUBJECT_CHARS = 255
+MAX_SCOPE_CHARS = 1000
+_SCOPE = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
+
+
+def check_text(name: str, value: object, hint: str = "") -> None:
+    """Raise InvalidRequest for what is no text that can be kept; `hint` says how to pass it."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} is text, not {type(value).__name__}{hint}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise InvalidRequest(f"{name} is not well-formed text.") from None
+    if "\0" in value:
+        raise InvalidRequest(f"{name} has a character that no store keeps (U+0000).")
+
+
+def check_setting(name: str, value: object, kind: type | tuple[type, ...], expected: str) -> None:
+    """Raise ConfigurationError for an argument of a constructor that is of another type than `kind`."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigurationError(f"{name} is {expected}, not {type(value).__name__}.")
+    if isinstance(value, str) and not value.isprintable():
+        raise ConfigurationError(f"{name} has characters that nobody can see.")
+
+
+def check_methods(name: str, value: object, *methods: str) -> None:
+    """Raise ConfigurationError for an argument that lacks one of these methods; None has been left out."""
+    if value is None:
+        return
+    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in methods):
+        raise ConfigurationError(f"{name} is an object with {', '.join(methods)}, not {type(value).__name__}.")
+
+
+def check_function(name: str, value: object) -> None:
+    """Raise ConfigurationError for what can't be called."""
+    if not callable(value):
+        raise ConfigurationError(f"{name} is a function, not {type(value).__name__}.")
+
+
+def check_limit(value: object, most: int) -> None:
+    """Raise InvalidRequest for what is no number of entries to answer, from 1 to `most`."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise InvalidRequest(f"limit is a whole number from 1 to {most}.")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise ConfigurationError for what is no duration in seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigurationError(f"{name} is a number of seconds, not {value!r}.")
+
+
+def check_subject(subject: str) -> None:
+    """Raise InvalidRequest for a subject that is empty, too long, or has characters that nobody can see."""
+    check_text("subject", subject, ": pass an id as text, str(user.id)")
+    if not subject or not subject.isprintable() or len(subject) > MAX_SUBJECT_CHARS:
+        raise InvalidRequest(f"subject is text of 1 to {MAX_SUBJECT_CHARS} printable characters.")
+
+
+def check_scope(scope: str) -> None:
+    """Raise InvalidRequest for what is no list of scopes with one space between them (RFC 6749 section 3.3)."""
+    check_text("scope", scope)
+    if scope and (len(scope) > MAX_SCOPE_CHARS or not _SCOPE.fullmatch(scope)):
+        raise InvalidRequest(
+            f"scope is a list of names with one space between them, {MAX_SCOPE_CHARS} characters long."
+        )
+
+
+def hash_of_attempt(attempt: str | None) -> bytes | None:
+    """What is kept of an attempt key (32 bytes); raises InvalidRequest for one that is too short to be random."""
+    if attempt is None:
+        return None
+    if not isinstance(attempt, str):
+        raise InvalidRequest(f"attempt is text, not {type(attempt).__name__}.")
+    if len(attempt) not in ATTEMPT_KEY_CHARS:
+        raise InvalidRequest(
+            f"The attempt key (Idempotency-Key) is a random value of {ATTEMPT_KEY_CHARS[0]} to "
+            f"{ATTEMPT_KEY_CHARS[-1]} characters."
+        )
+    return hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).digest()
+
+
+def spelling_of(account: str) -> str:
+    """One spelling for names that an authenticator may take for one, so that no other spelling brings more guesses."""
+    return unicodedata.normalize("NFKC", account).casefold().strip()
+
+
+def shortened(device: str) -> str:
+    """What is kept of a device's name: it is only shown, so that too long a one is cut and not refused.
+
+    Raises InvalidRequest for what is no text.
+    """
+    if not isinstance(device, str):
+        raise InvalidRequest(f"device is text, not {type(device).__name__}.")
+    return "".join(letter for letter in device if letter.isprintable())[:MAX_DEVICE_CHARS]

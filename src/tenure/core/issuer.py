@@ -1,0 +1,201 @@
+"""The issuer: what a deployment knows (policy, keys, clock, randomness), and how it makes a pair of tokens.
+
+The flows take it as their first argument. Time and randomness come out of it and from nowhere else.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenure.core.access import Checker, Claims, Signer, VerifyingKey, check_fits
+from tenure.core.calls import Audit
+from tenure.core.cutoffs import Cutoff
+from tenure.core.errors import ConfigurationError, InvalidAccessToken, StoreUnavailable, TenureError
+from tenure.core.inputs import check_function, check_setting, shortened
+from tenure.core.keys import ALGORITHMS, DerivedKeys, KeyRing
+from tenure.core.observations import HeardRevoked, Observer, Refused
+from tenure.core.policy import Policy
+from tenure.core.session import Session
+from tenure.core.tokens import NONCE_BYTES
+
+ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login or a refresh answers. Durations are in seconds; the tokens are left out of the representation.
+
+    refresh_expires_in: what is left of the idle lifetime or of the absolute one, whichever ends first.
+    """
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str = field(repr=False)
+    refresh_expires_in: int
+    session_id: str
+    subject: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an answer takes that could fail: made before the write, so that only arithmetic is left after it."""
+
+    signer: Signer = field(repr=False)
+    nonce: bytes = field(repr=False)
+    token_id: str
+
+
+class Issuer:
+    """One deployment: an issuer URL, an audience, a policy, a root secret.
+
+    claims: asked for the application's claims at login and at each refresh. `now` gives seconds, UTC; `random(n)` n
+    random bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        audience: str,
+        policy: Policy,
+        secret: str | bytes,
+        fallbacks: Sequence[str | bytes],
+        algorithm: str,
+        claims: ClaimsSource | None,
+        now: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        for what, value in (("issuer", url), ("audience", audience)):
+            check_setting(what, value, str, "text")
+        if not url or not audience:
+            raise ConfigurationError("The issuer and the audience must not be empty.")
+        check_setting("policy", policy, Policy, "a tenure.Policy")
+        check_setting("fallbacks", fallbacks, (list, tuple), "a list of secrets")
+        if claims is not None:
+            check_function("claims", claims)
+        if algorithm not in ALGORITHMS:
+            raise ConfigurationError(f"The algorithm is one of {', '.join(ALGORITHMS)}, not {algorithm!r}.")
+        self.url = url
+        self.audience = audience
+        self.policy = policy
+        self.algorithm = algorithm
+        self.claims = claims
+        self._clock = now
+        self.random = random
+        self.keys = DerivedKeys.of(secret)
+        older = [DerivedKeys.of(fallback) for fallback in fallbacks]
+        self.tag_keys = (self.keys.tag, *(keys.tag for keys in older))
+        self.mark_keys = (self.keys.mark, *(keys.mark for keys in older))
+        self.wrapping_keys = (self.keys.wrap, *(keys.wrap for keys in older))
+        self.checker = Checker(url, audience, now, policy.clock_skew)
+        self.ring = KeyRing()
+        self.ring_records: tuple[tuple[str, str], ...] = ()
+        self.doubts_store = False
+        self.unanswered: set[str] = set()
+        self.companions_since = 0.0
+        self.heard = 0
+        self.observe: Observer | None = None
+        self._signer: Signer | None = None
+
+    def use_cutoffs(self, cutoffs: Sequence[Cutoff]) -> None:
+        """From now on refuse what these refuse."""
+        if tuple(cutoffs) != self.checker.cutoffs:
+            self.checker.cutoffs = tuple(cutoffs)
+            self.heard += 1
+
+    def is_cut_off(self, session: Session) -> bool:
+        """Whether a cutoff has ended this session, although it may be alive in the store yet."""
+        return any(cutoff.ends(session) for cutoff in self.checker.cutoffs)
+
+    def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
+        """From now on sign and check with the keys of `ring`, as they are in the store's `records`."""
+        self.ring, self.ring_records = ring, records
+        self.checker.use_keys({key.kid: VerifyingKey(key.algorithm, key.jwk) for key in ring.keys})
+
+    def now(self) -> float:
+        """The time in seconds, UTC, in whole microseconds: a store gives back exactly what it was given."""
+        return round(self._clock(), 6)
+
+    def audit(self, now: float, address: str) -> Audit | None:
+        """What a change at `now` that was asked for from `address` leaves in the audit trail, if one is kept."""
+        ttl = self.policy.audit_ttl
+        return Audit(shortened(address), now + ttl) if ttl else None
+
+    def verified(self, access_token: str) -> Claims:
+        """What a valid access token says. Raises InvalidAccessToken for any other, and tells the observer of it."""
+        try:
+            return self.checker.check(access_token)
+        except InvalidAccessToken as problem:
+            self.refused(problem)
+            raise
+
+    def refused(self, problem: TenureError) -> None:
+        """Tell the observer of a request that is refused."""
+        if self.observe is not None:
+            self.observe(Refused(problem.code, problem.reason))
+
+    def heard_revoked(self, session_id: str, revoked_at: float) -> None:
+        """Refuse the access tokens of a revoked session, for as long as one may still be alive."""
+        self.heard += 1
+        if self.observe is not None:
+            self.observe(HeardRevoked(max(0.0, self.now() - revoked_at)))
+        self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
+
+    def draft(self, now: float) -> Draft:
+        """Everything for an answer at `now` that could fail. Raises StoreUnavailable where no signing key is loaded."""
+        if not self.ring.keys:
+            raise StoreUnavailable("The signing keys are not loaded yet. Try again shortly.")
+        key = self.ring.signer(now)
+        if self._signer is None or self._signer.key is not key:
+            self._signer = Signer(key)
+        return Draft(self._signer, self.random(NONCE_BYTES), self.random(16).hex())
+
+    def check_fits(self, session: Session, claims: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError for claims with which the access token would be too long to be sent."""
+        check_fits(self._payload(session, claims, session.scope, self.now(), "0" * 32))
+
+    def pair(
+        self,
+        draft: Draft,
+        session: Session,
+        claims: Mapping[str, Any],
+        refresh_token: str,
+        now: float,
+        scope: str | None = None,
+    ) -> TokenPair:
+        """A signed access token for `session` (RFC 9068 section 2.2), together with `refresh_token`.
+
+        The access token never outlives the session's absolute lifetime. `scope` narrows the granted one.
+        """
+        granted = session.scope if scope is None else scope
+        payload = self._payload(session, claims, granted, now, draft.token_id)
+        return TokenPair(
+            access_token=draft.signer.sign(payload),
+            expires_in=max(0, payload["exp"] - payload["iat"]),
+            refresh_token=refresh_token,
+            refresh_expires_in=max(0, int(session.expires_at - now)),
+            session_id=session.id,
+            subject=session.subject,
+            scope=granted,
+        )
+
+    def _payload(
+        self, session: Session, claims: Mapping[str, Any], granted: str, now: float, token_id: str
+    ) -> dict[str, Any]:
+        issued_at = int(now)
+        payload = {
+            **claims,
+            "iss": self.url,
+            "sub": session.subject,
+            "aud": self.audience,
+            "exp": min(issued_at + int(self.policy.access_ttl), int(session.ends_at)),
+            "iat": issued_at,
+            "jti": token_id,
+            "client_id": session.client_id,
+            "sid": session.id,
+            "auth_time": int(session.created_at),
+        }
+        if granted:
+            payload["scope"] = granted
+        return payload

@@ -1,0 +1,92 @@
+"""Sessions as a store keeps them and answers them: values, and nothing that acts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tenure.core.family import Head
+
+FOREVER = 2.0**42
+"""A moment after all others, in seconds, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login on one device: the grant, and the head of its family. One row for ever.
+
+    id: 32 hexadecimal digits. claims: what the application gave at login, for every access token. Times are in
+    seconds, UTC. expires_at: when the session ends if nobody refreshes, never later than `ends_at`, the end of its
+    absolute lifetime. last_used_at: its last refresh.
+    """
+
+    id: str
+    subject: str
+    client_id: str
+    scope: str
+    claims: Mapping[str, Any]
+    device: str
+    created_at: float
+    expires_at: float
+    ends_at: float
+    head: Head = field(repr=False)
+    revoked_at: float | None = None
+    revoked_reason: str | None = None
+    revoked_by: str | None = None
+
+    @property
+    def last_used_at(self) -> float:
+        """When the session was last refreshed, or made, in seconds, UTC."""
+        return self.head.rotated_at
+
+    def is_live(self, now: float) -> bool:
+        """Whether the session is neither revoked nor expired at `now` (seconds, UTC)."""
+        return self.revoked_at is None and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of a subject's audit trail: a session that was made or ended.
+
+    at: when, in seconds, UTC. address: where that was asked for from, or "". reason and by: why a session was ended,
+    and by whom; of a theft that was found, the reason is "reuse_detected".
+    """
+
+    at: float
+    kind: Literal["logged_in", "revoked"]
+    session_id: str
+    client_id: str
+    device: str
+    address: str
+    reason: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of all sessions, live or not. cursor: where the next page begins, or "" after the last. progress: how much
+    of the store has been seen, from 0 to 1, about."""
+
+    sessions: tuple[Session, ...]
+    cursor: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which sessions are meant: those of which all of this holds.
+
+    before: they began before this moment (seconds, UTC). client_id: whose they are, or "" for any. device: a part of
+    the device's name, as it is spelled there, or "" for any.
+    """
+
+    before: float = FOREVER
+    client_id: str = ""
+    device: str = ""
+
+    def includes(self, session: Session) -> bool:
+        """Whether a session is meant."""
+        return (
+            session.created_at < self.before
+            and self.client_id in ("", session.client_id)
+            and self.device in session.device
+        )

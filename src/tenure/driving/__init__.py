@@ -1,0 +1,1 @@
+"""What runs flows: against a blocking store or an asyncio one, and the upkeep between."""

@@ -1,0 +1,1 @@
+"""tenure in the frameworks that people use, each in one module."""

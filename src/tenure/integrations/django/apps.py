@@ -1,0 +1,20 @@
+"""What Django is told of this application when it starts."""
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+
+class TenureConfig(AppConfig):
+    """The application `tenure`."""
+
+    name = "tenure.integrations.django"
+    label = "tenure"
+    verbose_name = "tenure: sessions"
+
+    def ready(self) -> None:
+        """Check the settings, and hear of what happens to accounts."""
+        from tenure.integrations.django import accounts
+        from tenure.integrations.django.checks import check_settings
+
+        register(check_settings)
+        accounts.connect()

@@ -1,0 +1,136 @@
+"""Sessions in one of Django's own databases (PostgreSQL or SQLite), behind the protocol of every store.
+
+A thread of its own, and so a connection of its own, fed by group commit: what is rotated there is committed, whatever
+becomes of the transaction of the view that asked (ATOMIC_REQUESTS). With SQLite, which lets only one transaction write,
+a view that has written already and now waits for tenure would wait for itself: there, and only there, a call from
+within a transaction is made in it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, DataError, OperationalError, connections, transaction
+
+from tenure.core.calls import Advance, Call
+from tenure.core.forking import survive_forks
+from tenure.core.session import Session
+from tenure.stores.group_commit import GroupCommit
+from tenure.stores.outages import unavailable
+from tenure.stores.rows import SESSION_COLUMNS, micros, runs, session_of
+from tenure.stores.sql.statements import Statements, answers_to, dialect
+
+T = TypeVar("T")
+
+PREFIX = "tenure_django_"
+
+_ADVANCE = f"""
+    UPDATE {PREFIX}sessions
+    SET generation = %s, nonce_hash = %s, attempt_hash = %s, rotated_at = %s,
+        expires_at = CASE WHEN ends_at < %s THEN ends_at ELSE %s END
+    WHERE id = %s AND generation = %s AND nonce_hash = %s AND client_id = %s AND revoked_at IS NULL AND expires_at > %s
+    RETURNING {SESSION_COLUMNS}
+"""
+
+
+class DjangoStore:
+    """The sessions in the database that settings.DATABASES calls `alias`."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._vendor = connections[alias].vendor
+        self._statements = _statements(self._vendor)
+        self._commits = GroupCommit(self._commit, name="tenure-django", release=lambda: connections[alias].close())
+        survive_forks(self)
+
+    def run(self, call: Call[T]) -> T:
+        """Answer one call; blocks the calling thread until the answer is committed."""
+        if self._vendor == "sqlite" and connections[self._alias].in_atomic_block:
+            (answer,) = self._commit([call])
+            if isinstance(answer, Exception):
+                raise answer
+            found: T = answer
+            return found
+        return self._commits.run(call)
+
+    async def arun(self, call: Call[T]) -> T:
+        """Answer one call once the answer is committed."""
+        return await self._commits.arun(call)
+
+    def watch(self, heard: Callable[[str, float], None]) -> None:
+        """Other processes' revocations are heard of by polling."""
+
+    def close(self) -> None:
+        """Answer what waits already."""
+        self._commits.close()
+
+    def open(self) -> None:
+        """Answer calls again after `close`."""
+        self._commits.open()
+
+    def before_fork(self) -> None:
+        """With SQLite, close this thread's connection: a child would believe that it had the parent's locks."""
+        self._commits.pause(release=self._vendor == "sqlite")
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._commits.resume()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew, in a thread that has a connection of its own."""
+        self._commits.begin_anew()
+
+    def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
+        connection = connections[self._alias]
+        try:
+            if self._vendor == "sqlite" and not connection.in_atomic_block:
+                # As SQLite gives up at once where one that has read wants to write after another process has.
+                connection.ensure_connection()
+                connection.transaction_mode = "IMMEDIATE"
+            with transaction.atomic(using=self._alias):
+                return answers_to(runs(calls), _Executor(connection), self._statements, _advance)
+        except OperationalError as problem:
+            if not connection.in_atomic_block:
+                connection.close()  # the next batch connects anew
+            return [unavailable(str(problem))] * len(calls)
+        except (DatabaseError, ValueError, TypeError) as problem:
+            # Whatever one call did, it must not cost the others theirs.
+            if len(calls) > 1:
+                return [answer for call in calls for answer in self._commit([call])]
+            of_the_server = isinstance(problem, DatabaseError) and not isinstance(problem, DataError)
+            return [unavailable(str(problem)) if of_the_server else problem]
+        finally:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+
+
+class _Executor:
+    """Django's connection as the statements know one: `execute` answers a cursor."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, arguments: Sequence[Any]) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(statement, list(arguments))
+        return cursor
+
+
+def _statements(vendor: str) -> Statements:
+    if vendor == "postgresql":
+        lock = "SELECT pg_advisory_xact_lock(hashtext('tenure subject'), hashtext(%s))"
+        return dialect(
+            "%s", prefix=PREFIX, lock_purged="FOR UPDATE SKIP LOCKED", bytewise='COLLATE "C"', lock_subject=lock
+        )
+    return dialect("%s", prefix=PREFIX, position="instr")
+
+
+def _advance(connection: _Executor, calls: Sequence[Advance]) -> Sequence[Session | None]:
+    moved = []
+    for call in calls:
+        head, deadline = call.head, micros(call.idle_deadline)
+        now = micros(head.rotated_at)
+        new = (head.generation, head.nonce_hash, head.attempt_hash, now, deadline, deadline)
+        expected = (bytes.fromhex(call.session_id), call.expected_generation, call.expected_hash, call.client_id, now)
+        row = connection.execute(_ADVANCE, (*new, *expected)).fetchone()
+        moved.append(None if row is None else session_of(row))
+    return moved

@@ -1,0 +1,168 @@
+"""Between Django's requests and the endpoints', and what views of the project's own are told.
+
+The endpoints run outside of a request's transaction, whatever ATOMIC_REQUESTS says, and without Django's CSRF check:
+the cookie is SameSite=Strict, and its origin is checked.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.urls import NoReverseMatch, reverse
+
+from tenure.core.access import Claims
+from tenure.core.errors import TenureError
+from tenure.core.issuer import TokenPair
+from tenure.http.cookies import Cookies
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
+from tenure.http.pages import page_answer, page_session
+from tenure.http.presented import end_replaced
+from tenure.http.service import Endpoint, answer, caller, endpoint_for, error_response, pair_response
+from tenure.integrations.django.conf import service, tenure
+from tenure.integrations.embedded import check_granted
+
+
+class Endpoints:
+    """All endpoints of one path, as a view."""
+
+    csrf_exempt = True
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._endpoints = endpoints
+        transaction.non_atomic_requests(self)  # a rotation is committed, whatever becomes of the request
+
+    def __call__(self, request: HttpRequest, **path_parameters: str) -> HttpResponse:
+        """What the endpoint answers."""
+        try:
+            endpoint = endpoint_for(self._endpoints, str(request.method))
+            asked = request_of(request, _body(request), path_parameters)
+        except TenureError as problem:
+            return django_response(error_response(problem))
+        return django_response(tenure().run(answer(endpoint, service(), asked)))
+
+
+def session_required(
+    view: Callable[..., Any] | None = None, *, scope: str = "", role: str | None = None, page: bool = False
+) -> Any:
+    """Decorate a view, blocking or async: the request needs a valid access token, with all of these scopes, and with
+    `role` in its claim `roles`. Others are answered 401 or 403. `request.tenure_session` is what the token says.
+    page: it is a page that carries no JavaScript. Then the token may be in its cookie, and a navigation whose token has
+    expired is sent through /auth/continue and back."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(request: HttpRequest) -> HttpResponse | None:
+            try:
+                claims = page_session(service(), request_of(request)) if page else session_of(request)
+                check_granted(claims, scope, role)
+            except TenureError as problem:
+                return django_response(error_response(problem))
+            request.tenure_session = claims
+            return None
+
+        if iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def async_guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+                return checked(request) or await function(request, *args, **kwargs)
+
+            return async_guarded
+
+        @functools.wraps(function)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            return checked(request) or function(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate if view is None else decorate(view)
+
+
+def session_of(request: HttpRequest) -> Claims:
+    """What the request's access token says. Raises InvalidAccessToken."""
+    return caller(service(), request_of(request))
+
+
+def answer_pair(pair: TokenPair, request: HttpRequest, *, cookie: bool = True) -> HttpResponse:
+    """A pair as the answer of the project's own login: the refresh token in its cookie, or in the body.
+
+    The session whose cookie that replaces ends.
+    """
+    cookies = service().cookies_of(request_of(request)) if cookie else None
+    return _ending_replaced(pair_response(pair, cookies), pair, cookies)
+
+
+def answer_page(pair: TokenPair, request: HttpRequest, to: str = "/") -> HttpResponse:
+    """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+
+    The session whose cookie that replaces ends.
+    """
+    asked = request_of(request)
+    return _ending_replaced(page_answer(service(), asked, pair, to), pair, service().cookies_of(asked))
+
+
+def _ending_replaced(response: Response, pair: TokenPair, cookies: Cookies | None) -> HttpResponse:
+    if cookies is not None:
+        tenure().run(end_replaced(tenure().issuer, cookies, pair.session_id))
+    return django_response(response)
+
+
+def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping[str, str] | None = None) -> Request:
+    """Django's request as the endpoints know one."""
+    return Request(
+        method=str(request.method),
+        path=request.path_info,
+        root=request.path.removesuffix(request.path_info),
+        endpoints=_endpoints_base(),
+        query=request.META.get("QUERY_STRING", ""),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+        address=request.META.get("REMOTE_ADDR", ""),
+        path_parameters=path_parameters or {},
+    )
+
+
+def _endpoints_base() -> str | None:
+    """Where the URLconf has the endpoints, as browsers see it; None where it does not have them."""
+    prefix = service().prefix
+    try:
+        return str(reverse(f"tenure:{prefix}/me")).removesuffix("/me")
+    except NoReverseMatch:
+        return None
+
+
+def django_response(response: Response) -> HttpResponse:
+    """An endpoint's answer as Django's."""
+    answered = HttpResponse(response.body, status=response.status)
+    del answered["content-type"]
+    for name, value in response.headers:
+        if name == "set-cookie":
+            _set_cookie(answered, value)
+        else:
+            answered[name] = value
+    return answered
+
+
+def _set_cookie(answered: HttpResponse, header: str) -> None:
+    """Django keeps one cookie of a name in a dictionary; of one that is cleared elsewhere first, all have to go out."""
+    name = header.partition("=")[0]
+    if name in answered.cookies:
+        # Under a key of its own: what goes out is the morsel, not the key.
+        kept = answered.cookies.pop(name)
+        dict.__setitem__(answered.cookies, f"{name} {len(answered.cookies)}", kept)
+    answered.cookies.load(header)
+
+
+def _body(request: HttpRequest) -> bytes:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    try:
+        body = request.read(MAX_BODY_BYTES + 1)
+    except (RequestDataTooBig, UnreadablePostError):
+        raise BodyTooLarge from None
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    return bytes(body)

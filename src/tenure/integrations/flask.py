@@ -1,0 +1,233 @@
+"""For Flask applications: an extension with the endpoints, a decorator, and `current_session`.
+
+sessions = Sessions(authenticator=people)
+sessions.init_app(app)  # TENURE_STORE, TENURE_SECRET, TENURE_ISSUER and TENURE_AUDIENCE are in app.config
+
+@app.get("/notes")
+@session_required
+def notes(): return current_session.subject
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
+
+import flask
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.local import LocalProxy
+
+from tenure.core.access import Claims
+from tenure.core.errors import ConfigurationError, TenureError
+from tenure.core.inputs import check_setting
+from tenure.core.issuer import Issuer, TokenPair
+from tenure.http.cookies import Cookies, CookieTransport
+from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
+from tenure.http.pages import page_answer, page_session
+from tenure.http.presented import end_replaced
+from tenure.http.service import (
+    PREFIX,
+    Authenticator,
+    Endpoint,
+    PasswordCheck,
+    Service,
+    Throttle,
+    answer,
+    caller,
+    endpoint_for,
+    error_response,
+    pair_response,
+)
+from tenure.integrations.embedded import check_granted, embedded, own_endpoints
+from tenure.sessions import Tenure
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_SETTINGS = ("STORE", "SECRET", "ISSUER", "AUDIENCE")
+
+
+class Sessions:
+    """The sessions of one or several applications.
+
+    authenticator: knows people by name and password, for /auth/login; without one, the application has its own login
+    and hands out pairs by `answer`. throttle: how often somebody may try; by default as `tenure serve` has it.
+    login_page: where a navigation goes that has no session, for pages that carry no JavaScript. settings: what else a
+    Tenure takes (policy, claims, fallbacks, on_event, …). cookies: how the refresh token's cookie is set; by default
+    for the issuer's own origin. prefix: where the endpoints are, in place of /auth.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        authenticator: Authenticator | PasswordCheck | None = None,
+        throttle: Throttle | None = None,
+        cookies: CookieTransport | None = None,
+        login_page: str | None = None,
+        prefix: str = PREFIX,
+        **settings: Any,
+    ) -> None:
+        self._serve = functools.partial(
+            embedded,
+            authenticator=authenticator,
+            throttle=throttle,
+            cookies=cookies,
+            login_page=login_page,
+            prefix=prefix,
+        )
+        self._table = own_endpoints(login=authenticator is not None, prefix=prefix)
+        self._settings = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Serve the endpoints below /auth. Raises ConfigurationError where a setting is missing."""
+        check_setting("app", app, flask.Flask, "a Flask application")
+        missing = [f"TENURE_{name}" for name in _SETTINGS if not app.config.get(f"TENURE_{name}")]
+        if missing:
+            raise ConfigurationError(f"app.config lacks {', '.join(missing)}.")
+        app.extensions["tenure"] = _Extension(
+            functools.partial(self._open, {name.lower(): app.config[f"TENURE_{name}"] for name in _SETTINGS}),
+            self._serve,
+        )
+        blueprint = flask.Blueprint("tenure", __name__)
+        for path, endpoints in self._table.items():
+            rule, name = path.replace("{", "<").replace("}", ">"), path.replace(".", "-")
+            view = functools.partial(_serve, endpoints)
+            blueprint.add_url_rule(rule, name, view, methods=_METHODS, provide_automatic_options=False)
+        blueprint.app_errorhandler(TenureError)(_refused)
+        app.register_blueprint(blueprint)
+
+    def tenure(self, app: flask.Flask | None = None) -> Tenure:
+        """The Tenure of an application (by default the current one): made at the first use."""
+        return _of(app).tenure
+
+    def answer(self, pair: TokenPair, *, cookie: bool = True) -> flask.Response:
+        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body.
+
+        The session whose cookie that replaces ends.
+        """
+        cookies = _of().service.cookies_of(_request(b"")) if cookie else None
+        return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
+
+    def answer_page(self, pair: TokenPair, to: str = "/") -> flask.Response:
+        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+
+        The session whose cookie that replaces ends.
+        """
+        service, asked = _of().service, _request(b"")
+        return self._ending_replaced(page_answer(service, asked, pair, to), pair, service.cookies_of(asked))
+
+    def _ending_replaced(self, response: Response, pair: TokenPair, cookies: Cookies | None) -> flask.Response:
+        if cookies is not None:
+            tenure = _of().tenure
+            tenure.run(end_replaced(tenure.issuer, cookies, pair.session_id))
+        return _flask(response)
+
+    def _open(self, settings: Mapping[str, Any]) -> Tenure:
+        return Tenure(**settings, **self._settings)
+
+
+class _Extension:
+    """What one application has of tenure, opened at the first use."""
+
+    def __init__(self, open_tenure: Callable[[], Tenure], serve: Callable[[Issuer], Service]) -> None:
+        self._open = open_tenure
+        self._serve = serve
+        self._opening = threading.Lock()
+        self._opened: tuple[Tenure, Service] | None = None
+
+    @property
+    def tenure(self) -> Tenure:
+        return self._parts()[0]
+
+    @property
+    def service(self) -> Service:
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[Tenure, Service]:
+        with self._opening:
+            if self._opened is None:
+                tenure = self._open()
+                self._opened = tenure, self._serve(tenure.issuer)
+            return self._opened
+
+
+def session_required(
+    view: Callable[P, T] | None = None,
+    *,
+    scope: str = "",
+    role: str | None = None,
+    claim: str = "roles",
+    page: bool = False,
+) -> Any:
+    """Decorate a view: the request needs a valid access token, with all of these scopes, and with `role` in its claim.
+
+    Others are answered 401 or 403 (RFC 6750 section 3.1). page: it is a page that carries no JavaScript. Then the token
+    may be in its cookie, and a navigation whose token has expired is sent through /auth/continue and back.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            if page:
+                flask.g.tenure_session = page_session(_of().service, _request(b""))
+            check_granted(_current(), scope, role, claim)
+            return function(*args, **kwargs)
+
+        return guarded
+
+    return decorate if view is None else decorate(view)
+
+
+def _current() -> Claims:
+    if "tenure_session" not in flask.g:
+        flask.g.tenure_session = caller(_of().service, _request(b""))
+    return cast(Claims, flask.g.tenure_session)
+
+
+current_session: Claims = LocalProxy(_current)  # type: ignore[assignment]  # what it stands for
+"""What the current request's access token says. Raises InvalidAccessToken where it has none that is valid."""
+
+
+def _serve(endpoints: Mapping[str, Endpoint], **path_parameters: str) -> flask.Response:
+    extension = _of()
+    endpoint = endpoint_for(endpoints, flask.request.method)
+    flask.request.max_content_length = MAX_BODY_BYTES
+    try:
+        body = flask.request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge from None
+    request = _request(body, path_parameters)
+    return _flask(extension.tenure.run(answer(endpoint, extension.service, request)))
+
+
+def _request(body: bytes, path_parameters: Mapping[str, str] | None = None) -> Request:
+    asked = flask.request
+    return Request(
+        method=asked.method,
+        path=asked.path,
+        root=asked.root_path.rstrip("/"),
+        query=asked.query_string.decode("latin-1"),
+        headers={name.lower(): value for name, value in asked.headers.items()},
+        body=body,
+        address=asked.remote_addr or "",
+        path_parameters=path_parameters or {},
+    )
+
+
+def _of(app: flask.Flask | None = None) -> _Extension:
+    return cast(_Extension, (app or flask.current_app).extensions["tenure"])
+
+
+def _refused(problem: TenureError) -> flask.Response:
+    return _flask(error_response(problem))
+
+
+def _flask(response: Response) -> flask.Response:
+    answered = flask.Response(response.body, response.status)
+    answered.headers.clear()
+    answered.headers.extend(response.headers)
+    return answered

@@ -1,0 +1,204 @@
+"""For Starlette applications: the endpoints among the application's own routes, and who makes a request.
+
+sessions = Sessions(auth, authenticator=people)
+app = Starlette(routes=[*sessions.routes, …], lifespan=sessions.lifespan,
+                middleware=[Middleware(AuthenticationMiddleware, backend=sessions.backend, on_error=refuse)])
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.background import BackgroundTask
+from starlette.requests import HTTPConnection
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.websockets import WebSocket, WebSocketState
+
+from tenure.core.access import Claims
+from tenure.core.errors import ConfigurationError, InvalidAccessToken, TenureError
+from tenure.core.issuer import TokenPair
+from tenure.http.cookies import Cookies, CookieTransport
+from tenure.http.messages import Request, bearer
+from tenure.http.messages import Response as OurResponse
+from tenure.http.pages import page_answer, page_session
+from tenure.http.presented import end_replaced
+from tenure.http.service import (
+    PREFIX,
+    Authenticator,
+    NoAccessToken,
+    PasswordCheck,
+    Throttle,
+    error_response,
+    pair_response,
+)
+from tenure.integrations.asgi import request_of, routes_of, starlette_response
+from tenure.integrations.embedded import embedded, own_endpoints
+from tenure.sessions import AsyncTenure, Tenure, until_revoked
+
+SESSION_ENDED = 4401
+"""The code that a WebSocket is closed with when its session has ended (RFC 6455 section 7.4.2: for private use)."""
+
+
+class Sessions:
+    """The sessions of an application.
+
+    auth: an AsyncTenure, or a Tenure, whose methods an application's own blocking code (`def` endpoints) can call.
+    authenticator: knows people by name and password, for /auth/login: an object with a method `authenticate`, or a
+    function; a plain one runs in a worker thread. Without one, the application has its own login and hands out pairs by
+    `answer`. throttle: how often somebody may try; by default as
+    `tenure serve` has it. cookies: how the refresh token's cookie is set; by default for the issuer's own origin.
+    login_page: where a navigation goes that has no session, for pages that carry no JavaScript. prefix: where the
+    endpoints are, in place of /auth.
+    """
+
+    def __init__(
+        self,
+        auth: AsyncTenure | Tenure,
+        *,
+        authenticator: Authenticator | PasswordCheck | None = None,
+        throttle: Throttle | None = None,
+        cookies: CookieTransport | None = None,
+        login_page: str | None = None,
+        prefix: str = PREFIX,
+    ) -> None:
+        if not isinstance(auth, AsyncTenure | Tenure):
+            raise ConfigurationError(f"auth is an AsyncTenure or a Tenure, not {type(auth).__name__}.")
+        self.auth = auth
+        self.service = embedded(
+            auth.issuer,
+            authenticator=authenticator,
+            throttle=throttle,
+            cookies=cookies,
+            login_page=login_page,
+            prefix=prefix,
+        )
+        self.table = own_endpoints(login=authenticator is not None, prefix=prefix)
+        self.routes: list[BaseRoute] = routes_of(auth, self.service, self.table)
+        self.backend = Backend(auth)
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Follow the store while the application runs, then let go of it."""
+        if isinstance(self.auth, Tenure):
+            with self.auth:
+                yield
+        else:
+            async with self.auth:
+                yield
+
+    def answer(self, pair: TokenPair, request: HTTPConnection, *, cookie: bool = True) -> Response:
+        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body.
+
+        The session whose cookie that replaces ends once the answer is sent.
+        """
+        cookies = self.service.cookies_of(request_of(request.scope)) if cookie else None
+        return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
+
+    async def of(self, connection: HTTPConnection) -> Claims:
+        """What the access token of a request says. Raises InvalidAccessToken."""
+        token = token_of(connection)
+        if token is None:
+            raise NoAccessToken
+        verified = self.auth.verify(token)
+        return verified if isinstance(verified, Claims) else await verified
+
+    def answer_page(self, pair: TokenPair, request: HTTPConnection, to: str = "/") -> Response:
+        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+
+        The session whose cookie that replaces ends once the answer is sent.
+        """
+        asked = request_of(request.scope)
+        return self._ending_replaced(page_answer(self.service, asked, pair, to), pair, self.service.cookies_of(asked))
+
+    def _ending_replaced(self, response: OurResponse, pair: TokenPair, cookies: Cookies | None) -> Response:
+        answered = starlette_response(response)
+        if cookies is not None:
+            run = self.auth.arun if isinstance(self.auth, Tenure) else self.auth.run
+            answered.background = BackgroundTask(run, end_replaced(self.auth.issuer, cookies, pair.session_id))
+        return answered
+
+    async def of_page(self, request: StarletteRequest) -> Claims:
+        """What the access token of a page's request says, of the header or of its cookie.
+
+        Raises InvalidAccessToken, and Answered where the navigation is sent to be refreshed.
+        """
+        if isinstance(self.auth, AsyncTenure) and not self.auth.started:
+            await self.auth.start()
+        return page_session(self.service, request_of(request.scope))
+
+    @asynccontextmanager
+    async def closing(self, websocket: WebSocket, claims: Claims) -> AsyncIterator[None]:
+        """While this lasts, `websocket` is closed (SESSION_ENDED) as soon as the session ends."""
+
+        async def close() -> None:
+            await until_revoked(self.auth.issuer, claims.session_id)
+            if websocket.application_state is WebSocketState.CONNECTED:
+                await websocket.close(SESSION_ENDED, "The session was ended.")
+
+        watching = asyncio.create_task(close())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+
+class CurrentUser(BaseUser):
+    """Who makes a request: `identity` is the subject, `claims` all that the access token says."""
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Always so."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """The subject."""
+        return self.claims.subject
+
+    @property
+    def identity(self) -> str:
+        """The subject."""
+        return self.claims.subject
+
+
+class Backend(AuthenticationBackend):
+    """For Starlette's AuthenticationMiddleware: the token's scopes are the credentials. No token is nobody."""
+
+    def __init__(self, auth: AsyncTenure | Tenure) -> None:
+        self._auth = auth
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        """Who makes the request. Raises AuthenticationError for a token that is not valid."""
+        token = token_of(conn)
+        if token is None:
+            return None
+        try:
+            verified = self._auth.verify(token)
+            claims = verified if isinstance(verified, Claims) else await verified
+        except InvalidAccessToken as refused:
+            raise AuthenticationError(str(refused)) from refused
+        return AuthCredentials(["authenticated", *claims.scope.split()]), CurrentUser(claims)
+
+
+def refuse(_: HTTPConnection, problem: Exception) -> Response:
+    """What is answered to whom AuthenticationMiddleware refuses, or whose request met a TenureError."""
+    cause = problem if isinstance(problem, TenureError) else problem.__cause__
+    return starlette_response(error_response(cause if isinstance(cause, TenureError) else InvalidAccessToken()))
+
+
+def token_of(connection: HTTPConnection) -> str | None:
+    """The access token of a request: of its Authorization header, or, as browsers can't set that on a WebSocket, of its
+    subprotocols: `new WebSocket(url, ["bearer", token])`."""
+    header = bearer(Request("GET", "", headers={"authorization": connection.headers.get("authorization", "")}))
+    offered = [part.strip() for part in connection.headers.get("sec-websocket-protocol", "").split(",")]
+    if header is None and connection.scope["type"] == "websocket" and len(offered) == 2 and offered[0] == "bearer":
+        return offered[1]
+    return header

@@ -1,0 +1,1 @@
+"""What can be measured of a deployment, and who measures it."""

@@ -1,0 +1,303 @@
+"""What the SQL stores have in common: every call but the refresh, with its statements, written once.
+
+SQLite and PostgreSQL differ in the mark of a parameter, in the names of the tables, and in what they lock; `dialect`
+takes those. Both drivers' connections execute a statement and answer a cursor, which is all that is needed here. The
+refresh is each store's own: it is the statement that has to be fast.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.core.calls import (
+    Advance,
+    Audit,
+    AuditPage,
+    Call,
+    CountAudit,
+    Create,
+    DeleteRecord,
+    Get,
+    GetRecord,
+    KeepAudit,
+    ListAudit,
+    ListLatest,
+    ListRecords,
+    ListSubject,
+    Purge,
+    PutRecord,
+    Restore,
+    Revocations,
+    Revoke,
+    RevokedSince,
+    RevokeSubject,
+    RevokeWhere,
+    Scan,
+    ScanAudit,
+    Survey,
+)
+from tenure.core.session import AuditEntry, Page, Session
+from tenure.stores.rows import SESSION_COLUMNS, entry_of, micros, page_of, row_of, session_of
+from tenure.stores.sql.many import ManyStatements, count_audit, list_latest, many_statements, revoke_where, survey
+
+_AUDIT_COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom"
+
+Connection = Any
+"""sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements of one dialect. `lock_subject` holds back other logins of a subject until this one is counted."""
+
+    create: str
+    get: str
+    revoke: str
+    list_subject: str
+    revoked_since: str
+    purge: str
+    purge_feed: str
+    note: str
+    keep_audit: str
+    scan_audit: str
+    list_audit: str
+    purge_audit: str
+    scan: str
+    restore: str
+    put_record: str
+    replace_record: str
+    get_record: str
+    list_records: str
+    delete_record: str
+    lock_subject: str | None
+    many: ManyStatements
+
+
+def dialect(
+    mark: str,
+    *,
+    prefix: str = "",
+    lock_purged: str = "",
+    bytewise: str = "",
+    lock_subject: str | None = None,
+    position: str = "strpos",
+) -> Statements:
+    """The statements with `mark` for each parameter and `prefix` before each table's name.
+
+    lock_purged: how the rows that are to be purged are locked. bytewise: how names are put in the order of their bytes.
+    """
+    tables = ("sessions", "revocations", "audit", "records")
+    sessions, revocations, audit, records = (f"{prefix}{table}" for table in tables)
+    return Statements(
+        create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({', '.join([mark] * 13)}, NULL, NULL, NULL)",
+        get=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id = {mark}",
+        revoke=f"""
+            UPDATE {sessions} SET revoked_at = {mark}, revoked_reason = {mark}, revoked_by = {mark}
+            WHERE id = {mark} AND revoked_at IS NULL
+            RETURNING {SESSION_COLUMNS}
+        """,
+        list_subject=f"""
+            SELECT {SESSION_COLUMNS} FROM {sessions}
+            WHERE subject = {mark} AND revoked_at IS NULL AND expires_at > {mark}
+            ORDER BY created_at, id
+        """,
+        revoked_since=f"SELECT position, id, revoked_at FROM {revocations} WHERE position > {mark} ORDER BY position",
+        purge=f"""
+            DELETE FROM {sessions} WHERE id IN (
+                SELECT id FROM {sessions} WHERE expires_at < {mark} OR revoked_at < {mark} LIMIT {mark} {lock_purged}
+            )
+        """,
+        purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
+        note=f"INSERT INTO {audit} ({_AUDIT_COLUMNS}) VALUES ({', '.join([mark] * 10)})",
+        keep_audit=f"""
+            INSERT INTO {audit} ({_AUDIT_COLUMNS}) SELECT {", ".join([mark] * 10)} WHERE NOT EXISTS (
+                SELECT 1 FROM {audit} WHERE subject = {mark} AND at = {mark} AND session_id = {mark} AND kind = {mark}
+            )
+        """,
+        scan_audit=f"SELECT row, {_AUDIT_COLUMNS} FROM {audit} WHERE row > {mark} ORDER BY row LIMIT {mark}",
+        list_audit=f"""
+            SELECT at, kind, session_id, client_id, device, address, reason, by_whom FROM {audit}
+            WHERE subject = {mark} AND kept_until > {mark} ORDER BY at DESC, session_id LIMIT {mark}
+        """,
+        purge_audit=f"DELETE FROM {audit} WHERE kept_until <= {mark}",
+        scan=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT {mark}",
+        restore=f"""
+            INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({", ".join([mark] * 13)}, NULL, NULL, NULL)
+            ON CONFLICT (id) DO UPDATE
+            SET generation = excluded.generation, nonce_hash = excluded.nonce_hash,
+                attempt_hash = excluded.attempt_hash, rotated_at = excluded.rotated_at,
+                expires_at = excluded.expires_at
+            WHERE here.revoked_at IS NULL AND here.generation <= excluded.generation
+        """,
+        put_record=f"""
+            INSERT INTO {records} (kind, name, body) VALUES ({mark}, {mark}, {mark}) ON CONFLICT DO NOTHING
+        """,
+        replace_record=f"UPDATE {records} SET body = {mark} WHERE kind = {mark} AND name = {mark}",
+        get_record=f"SELECT body FROM {records} WHERE kind = {mark} AND name = {mark}",
+        list_records=f"SELECT name, body FROM {records} WHERE kind = {mark} ORDER BY name {bytewise}",
+        delete_record=f"DELETE FROM {records} WHERE kind = {mark} AND name = {mark}",
+        lock_subject=lock_subject,
+        many=many_statements(mark, prefix, _AUDIT_COLUMNS, position),
+    )
+
+
+def answers_to(
+    groups: Iterable[tuple[type[Call[Any]], list[Any]]],
+    connection: Connection,
+    statements: Statements,
+    advance: Callable[[Any, Sequence[Advance]], Sequence[Session | None]],
+) -> list[Any]:
+    """The answers to a batch that was cut into runs of one kind; `advance` is the store's own for the refreshes."""
+    answers: list[Any] = []
+    for kind, group in groups:
+        if kind is Advance:
+            answers += advance(connection, group)
+        else:
+            answers += [_ANSWER[kind](connection, statements, call) for call in group]
+    return answers
+
+
+def _create(connection: Connection, statements: Statements, call: Create) -> tuple[str, ...] | None:
+    new = call.session
+    ended: tuple[str, ...] = ()
+    if call.limit is not None:
+        if statements.lock_subject is not None:
+            connection.execute(statements.lock_subject, (new.subject,))
+        live = _list_subject(connection, statements, ListSubject(new.subject, new.created_at))
+        giving_way = call.giving_way(live)
+        if giving_way is None:
+            return None
+        for old in giving_way:
+            _revoke(connection, statements, Revoke(old.id, new.created_at, "session_limit", "policy", call.audit))
+        ended = tuple(old.id for old in giving_way)
+    connection.execute(statements.create, row_of(new))
+    _note(connection, statements, new, call.audit)
+    return ended
+
+
+def _get(connection: Connection, statements: Statements, call: Get) -> Session | None:
+    row = connection.execute(statements.get, (bytes.fromhex(call.session_id),)).fetchone()
+    return None if row is None else session_of(row)
+
+
+def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Session | None:
+    arguments = (micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
+    row = connection.execute(statements.revoke, arguments).fetchone()
+    if row is None:
+        return None
+    ended = session_of(row)
+    _note(connection, statements, ended, call.audit)
+    return ended
+
+
+def _note(connection: Connection, statements: Statements, changed: Session, audit: Audit | None) -> None:
+    if audit is not None:
+        connection.execute(statements.note, _audit_row(changed.subject, audit.until, entry_of(changed, audit)))
+
+
+def _audit_row(subject: str, until: float, entry: AuditEntry) -> tuple[Any, ...]:
+    return (
+        subject, micros(until), micros(entry.at), entry.kind, bytes.fromhex(entry.session_id), entry.client_id,
+        entry.device, entry.address, entry.reason, entry.by,
+    )  # fmt: skip
+
+
+def _keep_audit(connection: Connection, statements: Statements, call: KeepAudit) -> bool:
+    row = _audit_row(call.subject, call.until, call.entry)
+    subject, _, at, kind, session_id, *_ = row
+    return bool(connection.execute(statements.keep_audit, (*row, subject, at, session_id, kind)).rowcount == 1)
+
+
+def _scan_audit(connection: Connection, statements: Statements, call: ScanAudit) -> AuditPage:
+    rows = connection.execute(statements.scan_audit, (int(call.cursor or 0), call.limit)).fetchall()
+    found = [
+        KeepAudit(subject, until / 1e6, AuditEntry(at / 1e6, kind, bytes(id_).hex(), *rest))
+        for _, subject, until, at, kind, id_, *rest in rows
+    ]
+    return AuditPage(tuple(found), str(rows[-1][0]) if len(rows) == call.limit else "")
+
+
+def _revoke_subject(connection: Connection, statements: Statements, call: RevokeSubject) -> tuple[str, ...]:
+    live = _list_subject(connection, statements, ListSubject(call.subject, call.now))
+    chosen = [session.id for session in live if session.id != call.except_id]
+    ended = {
+        session_id
+        for session_id in sorted(chosen)  # the order in which a batch of refreshes locks them, too
+        if _revoke(connection, statements, Revoke(session_id, call.now, call.reason, call.by, call.audit)) is not None
+    }
+    return tuple(session_id for session_id in chosen if session_id in ended)
+
+
+def _list_subject(connection: Connection, statements: Statements, call: ListSubject) -> tuple[Session, ...]:
+    rows = connection.execute(statements.list_subject, (call.subject, micros(call.now)))
+    return tuple(session_of(row) for row in rows)
+
+
+def _list_audit(connection: Connection, statements: Statements, call: ListAudit) -> tuple[AuditEntry, ...]:
+    rows = connection.execute(statements.list_audit, (call.subject, micros(call.now), call.limit))
+    return tuple(AuditEntry(at / 1e6, kind, id_.hex(), *rest) for at, kind, id_, *rest in rows)
+
+
+def _revoked_since(connection: Connection, statements: Statements, call: RevokedSince) -> Revocations:
+    rows = connection.execute(statements.revoked_since, (call.position,)).fetchall()
+    position = rows[-1][0] if rows else call.position
+    return Revocations(position, tuple((id_.hex(), revoked_at / 1e6) for _, id_, revoked_at in rows))
+
+
+def _purge(connection: Connection, statements: Statements, call: Purge) -> int:
+    before = micros(call.before)
+    connection.execute(statements.purge_feed, (before,))
+    connection.execute(statements.purge_audit, (micros(call.now),))
+    return int(connection.execute(statements.purge, (before, before, call.limit)).rowcount)
+
+
+def _scan(connection: Connection, statements: Statements, call: Scan) -> Page:
+    rows = connection.execute(statements.scan, (bytes.fromhex(call.cursor), call.limit))
+    return page_of([session_of(row) for row in rows], call.limit)
+
+
+def _restore(connection: Connection, statements: Statements, call: Restore) -> bool:
+    return bool(connection.execute(statements.restore, row_of(call.session)).rowcount == 1)
+
+
+def _put_record(connection: Connection, statements: Statements, call: PutRecord) -> bool:
+    if call.replace:
+        return bool(connection.execute(statements.replace_record, (call.body, call.kind, call.name)).rowcount == 1)
+    return bool(connection.execute(statements.put_record, (call.kind, call.name, call.body)).rowcount == 1)
+
+
+def _get_record(connection: Connection, statements: Statements, call: GetRecord) -> str | None:
+    row = connection.execute(statements.get_record, (call.kind, call.name)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _list_records(connection: Connection, statements: Statements, call: ListRecords) -> tuple[tuple[str, str], ...]:
+    return tuple(connection.execute(statements.list_records, (call.kind,)))
+
+
+def _delete_record(connection: Connection, statements: Statements, call: DeleteRecord) -> bool:
+    return bool(connection.execute(statements.delete_record, (call.kind, call.name)).rowcount == 1)
+
+
+_ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
+    Create: _create,
+    Get: _get,
+    Revoke: _revoke,
+    RevokeSubject: _revoke_subject,
+    ListSubject: _list_subject,
+    ListAudit: _list_audit,
+    KeepAudit: _keep_audit,
+    ScanAudit: _scan_audit,
+    RevokedSince: _revoked_since,
+    Survey: lambda connection, statements, call: survey(connection, statements.many, call),
+    RevokeWhere: lambda connection, statements, call: revoke_where(connection, statements.many, call),
+    ListLatest: lambda connection, statements, call: list_latest(connection, statements.many, call),
+    CountAudit: lambda connection, statements, call: count_audit(connection, statements.many, call),
+    Purge: _purge,
+    Scan: _scan,
+    Restore: _restore,
+    PutRecord: _put_record,
+    GetRecord: _get_record,
+    ListRecords: _list_records,
+    DeleteRecord: _delete_record,
+}

@@ -1,0 +1,1 @@
+"""Sessions in Valkey or Redis: alone, behind Sentinels or as a Cluster."""

@@ -1,0 +1,88 @@
+"""How a session lies in a Valkey value: packed numbers, then JSON. valkey_scripts/session.lua says where what is."""
+
+import json
+import struct
+
+from tenure.core.calls import KeepAudit
+from tenure.core.family import Head
+from tenure.core.session import AuditEntry, Session
+from tenure.stores.rows import micros
+
+_HEAD = struct.Struct(">Q32s32sQ")
+_VALUE = struct.Struct(">Q32s32sQQQQQH")
+_NO_ATTEMPT = bytes(32)
+_decode = json.JSONDecoder().decode
+
+
+def client_bytes(client_id: str) -> bytes:
+    """The client's id, after its length."""
+    encoded = client_id.encode()
+    return struct.pack(">H", len(encoded)) + encoded
+
+
+def head_bytes(head: Head) -> bytes:
+    """What a refresh replaces: the first 80 bytes."""
+    attempt = head.attempt_hash or _NO_ATTEMPT
+    return _HEAD.pack(head.generation, head.nonce_hash, attempt, micros(head.rotated_at))
+
+
+def value_of(session: Session) -> bytes:
+    """A session as it is kept."""
+    moments = (session.expires_at, session.ends_at, session.created_at, session.revoked_at or 0.0)
+    rest = [session.subject, session.scope, session.claims, session.device]
+    value = head_bytes(session.head) + struct.pack(">QQQQ", *map(micros, moments)) + client_bytes(session.client_id)
+    value += json.dumps(rest, separators=(",", ":"), default=dict).encode()
+    if session.revoked_at is not None:
+        value += b"\n" + said_bytes(session.revoked_reason, session.revoked_by)
+    return value
+
+
+def said_bytes(reason: str | None, by: str | None) -> bytes:
+    """Why a session was ended, and by whom: its second line."""
+    return json.dumps([reason, by]).encode()
+
+
+def audit_bytes(subject: str, entry: AuditEntry) -> bytes:
+    """A line of an audit trail, as valkey_scripts/session.lua writes it."""
+    said = "" if entry.kind == "logged_in" else said_bytes(entry.reason, entry.by).decode()
+    moment = str(micros(entry.at))
+    line = [subject, moment, entry.session_id, entry.client_id, entry.device, entry.address, said]
+    return json.dumps(line, separators=(",", ":")).encode()
+
+
+def kept_in(text: bytes, until: bytes) -> KeepAudit:
+    """A line of an audit trail with its score, as another store is to keep it."""
+    return KeepAudit(_decode(text.decode())[0], float(until) / 1e6, audit_entry_from(text))
+
+
+def audit_entry_from(text: bytes) -> AuditEntry:
+    """The line of an audit trail that valkey_scripts/session.lua has written."""
+    _, at, session_id, client_id, device, address, said = _decode(text.decode())
+    common = (session_id, client_id, device, address)
+    if not said:
+        return AuditEntry(int(at) / 1e6, "logged_in", *common)
+    return AuditEntry(int(at) / 1e6, "revoked", *common, *_decode(said))
+
+
+def session_from(session_id: str, value: bytes | None) -> Session | None:
+    """The session that a value holds; None for no value."""
+    if value is None:
+        return None
+    (generation, nonce_hash, attempt, rotated_at, expires_at, ends_at, created_at, revoked_at, length) = (
+        _VALUE.unpack_from(value)
+    )
+    text = _VALUE.size + length
+    rest, _, said = value[text:].decode().partition("\n")
+    subject, scope, claims, device = _decode(rest)
+    reason, by = _decode(said) if said else (None, None)
+    return Session(
+        session_id, subject, value[_VALUE.size : text].decode(), scope, claims, device, created_at / 1e6,
+        expires_at / 1e6, ends_at / 1e6,
+        Head(generation, nonce_hash, None if attempt == _NO_ATTEMPT else attempt, rotated_at / 1e6),
+        revoked_at / 1e6 if revoked_at else None, reason, by,
+    )  # fmt: skip
+
+
+def session_in(key: bytes, value: bytes | None) -> Session | None:
+    """The session that is kept under a key, or None if there is none (any more)."""
+    return session_from(key.rpartition(b":")[2].decode(), value)

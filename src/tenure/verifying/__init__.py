@@ -1,0 +1,1 @@
+"""For services that are not the issuer: checking access tokens, and hearing of revocations."""
