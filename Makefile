@@ -17,6 +17,7 @@ lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev  ## the figures, as JSON lines
 	$(BIN)/python -m benchmarks

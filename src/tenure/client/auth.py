@@ -8,13 +8,10 @@ A 401 after that is the caller's.
 import logging
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tenure.client.core import says_invalid
 from tenure.client.refusals import REFUSES_ALL
-
-if TYPE_CHECKING:
-    from tenure.client.session import Session
 
 _log = logging.getLogger("tenure.client")
 
@@ -34,10 +31,22 @@ def _auth_classes() -> tuple[type, ...]:
     return tuple(classes)
 
 
+class _Tokens(Protocol):
+    """Where the access token comes from: a `tenure.client.Session`."""
+
+    def check_destination(self, url: str) -> None: ...
+    def token(self, *, surely: bool = False) -> str: ...
+    async def atoken(self, *, surely: bool = False) -> str: ...
+    def renewed(self, refused: str | None) -> str: ...
+    async def arenewed(self, refused: str | None) -> str: ...
+    def may_help(self, url: str, refused: str) -> bool: ...
+    def repeated(self, url: str, *, refused: bool) -> bool: ...
+
+
 class SessionAuth(*_auth_classes()):  # type: ignore[misc]
     """Carries a session's access token. Raises OriginRefused for a request to where the token may not go."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: _Tokens) -> None:
         self._session = session
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:

@@ -1,1 +1,1 @@
-"""The service: its settings, its embedded accounts, its rate limits, the application that `tenure serve` runs."""
+"""The service: its settings, its embedded accounts, the application that `tenure serve` runs."""

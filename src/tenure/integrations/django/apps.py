@@ -13,8 +13,8 @@ class TenureConfig(AppConfig):
 
     def ready(self) -> None:
         """Check the settings, and hear of what happens to accounts."""
-        from tenure.integrations.django import accounts
+        from tenure.integrations.django import signals
         from tenure.integrations.django.checks import check_settings
 
         register(check_settings)
-        accounts.connect()
+        signals.connect()

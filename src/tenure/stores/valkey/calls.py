@@ -3,7 +3,7 @@
 Keys carry a hash tag, so that a Cluster keeps together what belongs together: `{b7}` is the first byte of a session's
 id, which all sessions of a subject share. There are 256 of them, few enough to ask all of their feeds at once.
 
-    tenure:{b7}:session:<id>        one session, laid out as in valkey_scripts/session.lua
+    tenure:{b7}:session:<id>        one session, laid out as in scripts/session.lua
     tenure:{b7}:subject:<subject>   the ids of its sessions
     tenure:{b7}:revoked             the feed: id and moment of each revocation, in the order of the server's time
     tenure:{b7}:audit:<bucket>      entries of the audit trails of a bucket of subjects, by when they may be forgotten

@@ -1,4 +1,4 @@
-"""How a session lies in a Valkey value: packed numbers, then JSON. valkey_scripts/session.lua says where what is."""
+"""How a session lies in a Valkey value: packed numbers, then JSON. scripts/session.lua says where what is."""
 
 import json
 import struct
@@ -43,7 +43,7 @@ def said_bytes(reason: str | None, by: str | None) -> bytes:
 
 
 def audit_bytes(subject: str, entry: AuditEntry) -> bytes:
-    """A line of an audit trail, as valkey_scripts/session.lua writes it."""
+    """A line of an audit trail, as scripts/session.lua writes it."""
     said = "" if entry.kind == "logged_in" else said_bytes(entry.reason, entry.by).decode()
     moment = str(micros(entry.at))
     line = [subject, moment, entry.session_id, entry.client_id, entry.device, entry.address, said]
@@ -56,7 +56,7 @@ def kept_in(text: bytes, until: bytes) -> KeepAudit:
 
 
 def audit_entry_from(text: bytes) -> AuditEntry:
-    """The line of an audit trail that valkey_scripts/session.lua has written."""
+    """The line of an audit trail that scripts/session.lua has written."""
     _, at, session_id, client_id, device, address, said = _decode(text.decode())
     common = (session_id, client_id, device, address)
     if not said:
