@@ -191,8 +191,8 @@ def caller(service: Service, request: Request) -> Claims:
 def renewed_just_now(service: Service, cookies: Cookies) -> tuple[str, Claims] | None:
     """The access token in a page's cookie, with what it says, if it was issued within the leeway: another tab has it.
 
-    Who was sent to refresh before that has the newer cookies all the same. If they refreshed with those, a third tab's
-    request that is still under way with the older ones would look like a theft.
+    This tab was sent to refresh before that, and its browser has the newer cookies by now. If it refreshed with them, a
+    third tab's request that is still under way with the older cookies would look like a theft.
     """
     for token in cookies.access_tokens():
         try:

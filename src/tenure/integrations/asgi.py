@@ -146,7 +146,7 @@ async def _not_found(_: StarletteRequest, __: Exception) -> StarletteResponse:
 
 
 async def _failed(_: StarletteRequest, __: Exception) -> StarletteResponse:
-    """What nobody foresaw. Starlette hands it on to the server, whose log gets it; the caller learns nothing of it."""
+    """Answer an unexpected exception. Starlette passes it on to the server's log; the caller learns nothing of it."""
     return starlette_response(
         error_response(TenureError("Something went wrong here. Try again; if that does not help, log in again."))
     )

@@ -61,7 +61,7 @@ def shares_server_connections(url: str) -> bool:
 
     Two connections are seen on one server process, or one connection on two, only where that is so. No transaction is
     held open, as the pool may be small. A pooler that does not show it in a few looks is listened to in vain, and the
-    feed is polled all the same.
+    feed is polled anyway.
     """
     with closing(BoundedConnection.to(url)) as one:
         if not one.is_pooled:
