@@ -3,11 +3,12 @@
 import re
 
 project = "tenure"
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_design", "sphinx_copybutton"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "tenure"
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["family.css"]
 myst_enable_extensions = ["colon_fence"]
