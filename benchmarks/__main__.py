@@ -18,6 +18,7 @@ NAMES = [
     "instances",
     "circumstances",
     "endings",
+    "policies",
     "sessions",
     "peer",
     "peers",

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 EXTRAS = {
     "": ("from tenure import AsyncTenure, Policy, Tenure, Verifier", {"starlette", "psycopg", "redis", "httpx2"}),
     "client": ("from tenure.client import FileStorage, Session", {"starlette", "psycopg", "redis"}),
-    "django": ("import django; from tenure.http import embedded", {"starlette", "psycopg", "redis"}),
+    "django": ("import django; from tenure.integrations import embedded", {"starlette", "psycopg", "redis"}),
     "fastapi": ("from tenure.integrations.fastapi import Sessions, add_sessions", {"psycopg", "redis", "flask"}),
     "flask": ("from tenure.integrations.flask import Sessions, session_required", {"starlette", "psycopg", "redis"}),
     "keyring": ("import keyring", {"starlette"}),
@@ -44,8 +44,8 @@ def test_the_distributions_carry_what_is_needed(built: dict[str, Path]) -> None:
         "tenure/py.typed",
         "tenure/http/tenure.js",
         "tenure/stores/postgres/schema/0002_pushed_feed.sql",
-        "tenure/stores/valkey_scripts/advance.lua",
-        "tenure/http/django/migrations/0001_initial.py",
+        "tenure/stores/valkey/scripts/advance.lua",
+        "tenure/integrations/django/migrations/0001_initial.py",
     }
     assert needed <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "examples"))]
