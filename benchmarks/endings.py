@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -80,7 +81,7 @@ def copies_of_the_template(columns: list[str], random_id: str, numbers: str, tab
 
 
 def fill_sqlite(path: str) -> None:
-    with closing(open_file(path)) as connection:  # type: ignore[arg-type]
+    with closing(open_file(Path(path))) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(sessions)")]
         numbers = f"numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {SESSIONS})"
         statement = copies_of_the_template(columns, "randomblob(16)", "numbers", "sessions")
