@@ -1,4 +1,4 @@
-"""Keeps people logged in, safely: short-lived access tokens, rotating refresh tokens, sessions that end at once."""
+"""Keep people logged in, securely: short-lived access tokens, rotating refresh tokens, sessions that end at once."""
 
 from tenure.core.access import Claims
 from tenure.core.errors import (

@@ -1,6 +1,6 @@
-"""Tenure and AsyncTenure: what an application holds in its hand.
+"""Tenure and AsyncTenure: the library's main classes.
 
-Both drive the same flows, one with blocking calls, one with `await`. They differ in nothing else.
+Both run the same flows, one with blocking calls, one with `await`. They differ in nothing else.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _log = logging.getLogger("tenure")
 class Tenure(Deployment):
     """Sessions for blocking code. Safe to share between threads; close it, or use it with `with`.
 
-    It may be entered again after it was closed, and goes on in a child process after a fork.
+    It can be entered again after it was closed, and works in a child process after a fork.
     """
 
     def _begin(self) -> None:
@@ -42,10 +42,10 @@ class Tenure(Deployment):
         self._stopped = threading.Event()
 
     def _wake(self) -> None:
-        """Load the signing keys and follow the store, unless that is done already in this process.
+        """Load the signing keys and follow the store, unless this process does so already.
 
-        In a thread of its own from the beginning: a key that was made in the caller's transaction (Django's
-        ATOMIC_REQUESTS, on SQLite) would be gone with it.
+        This happens in a thread from the beginning: a key made in the caller's transaction (Django's ATOMIC_REQUESTS,
+        on SQLite) could be rolled back with it.
         """
         with self._waking:
             self._check_open()
@@ -68,10 +68,10 @@ class Tenure(Deployment):
         scope: str = "",
         address: str = "",
     ) -> TokenPair:
-        """A new session and its first pair of tokens, for a person who was authenticated before.
+        """Begin a session for an authenticated user, and return its first pair of tokens.
 
-        claims: go into each access token of this session. device: what the person will recognise it by. address: where
-        the login comes from, for the audit trail. Raises LoginRefused at the limit of sessions.
+        claims: for every access token of this session. device: a name that the user will recognise. address: where the
+        login comes from, for the audit trail. Raises LoginRefused at the limit of sessions.
         """
         return self.run(self._login(subject, claims, device=device, client_id=client_id, scope=scope, address=address))
 
@@ -86,9 +86,9 @@ class Tenure(Deployment):
     ) -> TokenPair:
         """Exchange a refresh token for a new pair. Raises InvalidGrant (ForgedToken, SessionEnded, WrongClient).
 
-        attempt: a random value of 16 to 200 characters that the caller made before its first try and sends with each
-        further one, so that a lost response is never taken for a theft. address: where the token is presented from,
-        for the audit trail, should it be a stolen one.
+        attempt: a random value of 16 to 200 characters that the client made before its first try and sends with each
+        further one, so that a lost response is never taken for theft. address: where the request comes from, for the
+        audit trail if the token was stolen.
         """
         return self.run(
             flows.refresh(
@@ -97,57 +97,58 @@ class Tenure(Deployment):
         )
 
     def verify(self, access_token: str) -> Claims:
-        """What a valid access token says; raises InvalidAccessToken for any other. Asks no store."""
+        """The claims of a valid access token. Raises InvalidAccessToken for any other. Does not ask the store."""
         if not self._awake:
             self._wake()
         return self.issuer.verified(access_token)
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
-        """The live sessions of a subject, the oldest first."""
+        """The live sessions of a subject, oldest first."""
         return self.run(flows.list_live(self.issuer, subject))
 
     def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
-        """The audit trail of a subject, the latest entry first: who logged in from where, and how sessions ended."""
+        """The audit trail of a subject, latest entry first: logins, from where, and how sessions ended."""
         return self.run(flows.list_audit(self.issuer, subject, limit))
 
     def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
-        """End a session, at once. Answers whether this call ended it."""
+        """End a session, at once. Returns whether this call ended it."""
         return self.run(flows.end_session(self.issuer, session_id, reason=reason, by=by))
 
     def revoke_all(
         self, subject: str, *, except_id: str | None = None, reason: str = "ended", by: str = "application"
     ) -> int:
-        """End all sessions of a subject (but one), at once. Answers how many this call ended."""
+        """End all sessions of a subject (except one), at once. Returns how many this call ended."""
         return self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
 
     def overview(self, *, since: float | None = None, exact: bool = False) -> Overview:
-        """How many sessions there are, and what has happened since a moment (seconds, UTC; by default a day ago).
+        """Count the sessions, and what has happened since a moment (seconds, UTC; by default a day ago).
 
-        Not `exact`, a store of millions is looked at in part, and the numbers are extrapolated.
+        Unless `exact`, only a part of a large store is read, and the numbers are extrapolated.
         """
         return self.run(overview.overview(self.issuer, since=since, steps=None if exact else STEPS_AT_A_GLANCE))
 
     def latest(
         self, *, client_id: str = "", device: str = "", before: float | None = None, cursor: str = "", limit: int = 100
     ) -> Page:
-        """Live sessions of everybody, the latest login first, in pages: `cursor` is that of the page before.
+        """Live sessions of all subjects, latest login first, in pages: `cursor` is that of the page before.
 
-        client_id, device (a part of its name) and before (seconds, UTC): only those.
+        client_id, device (a part of its name) and before (seconds, UTC) select among them.
         """
         which = which_sessions(before, client_id, device)
         return self.run(overview.latest(self.issuer, which, cursor=cursor, limit=limit))
 
     def count_where(self, *, before: float | None = None, client_id: str = "", device: str = "") -> int:
-        """How many live sessions `revoke_where` would end."""
+        """Count the live sessions that `revoke_where` would end."""
         return self.run(overview.count_where(self.issuer, which_sessions(before, client_id, device)))
 
     def revoke_where(
         self, *, before: float | None = None, client_id: str = "", device: str = "", by: str = "application"
     ) -> int:
-        """End all sessions, or those of which all of this holds: they began before a moment (seconds, UTC), they are of
-        a client, their device's name has this in it. Answers how many this ended.
+        """End all sessions, or those that match all arguments: began before a moment (seconds, UTC), belong to a
+        client, contain this in the device's name. Returns how many this ended.
 
-        It holds at once, for access tokens as well; the sessions are ended step by step, without stopping others.
+        Takes effect at once, for access tokens as well. The sessions are then ended step by step, without blocking
+        others.
         """
         which = which_sessions(before, client_id, device)
         made = self.run(overview.cut_off(self.issuer, which, by))
@@ -155,13 +156,13 @@ class Tenure(Deployment):
         return ended
 
     def run(self, flow: Flow[T]) -> T:
-        """Drive a flow to its result."""
+        """Run a flow and return its result."""
         if not self._awake:
             self._wake()
         return drive(flow, self.store, self._hook)
 
     async def arun(self, flow: Flow[T]) -> T:
-        """Drive a flow to its result from asyncio code, without holding up its loop."""
+        """Run a flow from asyncio code, without blocking the event loop."""
         if not self._awake:
             await asyncio.to_thread(self._wake)
         return await adrive(flow, self.store, self._hook)
@@ -179,7 +180,7 @@ class Tenure(Deployment):
                 self._failed_upkeep(problem)
 
     def close(self) -> None:
-        """Stop following the store and let go of it."""
+        """Stop following the store and close it."""
         with self._waking:
             self._stopped.set()
             self._awake = False
@@ -210,7 +211,7 @@ class AsyncTenure(Deployment):
 
     @property
     def started(self) -> bool:
-        """Whether the signing keys are loaded and the store is followed, by an event loop that still runs."""
+        """Whether the signing keys are loaded and a running event loop follows the store."""
         return self._watcher is not None and not self._watcher.get_loop().is_closed()
 
     async def login(
@@ -223,7 +224,7 @@ class AsyncTenure(Deployment):
         scope: str = "",
         address: str = "",
     ) -> TokenPair:
-        """As Tenure.login."""
+        """Like Tenure.login."""
         return await self.run(
             self._login(subject, claims, device=device, client_id=client_id, scope=scope, address=address)
         )
@@ -237,7 +238,7 @@ class AsyncTenure(Deployment):
         scope: str | None = None,
         address: str = "",
     ) -> TokenPair:
-        """As Tenure.refresh."""
+        """Like Tenure.refresh."""
         return await self.run(
             flows.refresh(
                 self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope, address=address
@@ -245,64 +246,64 @@ class AsyncTenure(Deployment):
         )
 
     async def verify(self, access_token: str) -> Claims:
-        """As Tenure.verify."""
+        """Like Tenure.verify."""
         await self._be_awake()
         return self.issuer.verified(access_token)
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
-        """As Tenure.sessions."""
+        """Like Tenure.sessions."""
         return await self.run(flows.list_live(self.issuer, subject))
 
     async def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
-        """As Tenure.audit."""
+        """Like Tenure.audit."""
         return await self.run(flows.list_audit(self.issuer, subject, limit))
 
     async def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
-        """As Tenure.revoke."""
+        """Like Tenure.revoke."""
         return await self.run(flows.end_session(self.issuer, session_id, reason=reason, by=by))
 
     async def revoke_all(
         self, subject: str, *, except_id: str | None = None, reason: str = "ended", by: str = "application"
     ) -> int:
-        """As Tenure.revoke_all."""
+        """Like Tenure.revoke_all."""
         return await self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
 
     async def overview(self, *, since: float | None = None, exact: bool = False) -> Overview:
-        """As Tenure.overview."""
+        """Like Tenure.overview."""
         return await self.run(overview.overview(self.issuer, since=since, steps=None if exact else STEPS_AT_A_GLANCE))
 
     async def latest(
         self, *, client_id: str = "", device: str = "", before: float | None = None, cursor: str = "", limit: int = 100
     ) -> Page:
-        """As Tenure.latest."""
+        """Like Tenure.latest."""
         which = which_sessions(before, client_id, device)
         return await self.run(overview.latest(self.issuer, which, cursor=cursor, limit=limit))
 
     async def count_where(self, *, before: float | None = None, client_id: str = "", device: str = "") -> int:
-        """As Tenure.count_where."""
+        """Like Tenure.count_where."""
         return await self.run(overview.count_where(self.issuer, which_sessions(before, client_id, device)))
 
     async def revoke_where(
         self, *, before: float | None = None, client_id: str = "", device: str = "", by: str = "application"
     ) -> int:
-        """As Tenure.revoke_where."""
+        """Like Tenure.revoke_where."""
         which = which_sessions(before, client_id, device)
         made = await self.run(overview.cut_off(self.issuer, which, by))
         ended, _ = await self.run(overview.sweep(self.issuer, made))
         return ended
 
     async def until_revoked(self, session_id: str) -> None:
-        """Wait until this instance hears that a session was ended: to close what is open for it."""
+        """Wait until this instance hears that a session has ended, for example to close its connections."""
         await self._be_awake()
         await until_revoked(self.issuer, session_id)
 
     async def run(self, flow: Flow[T]) -> T:
-        """Drive a flow to its result."""
+        """Run a flow and return its result."""
         await self._be_awake()
         return await adrive(flow, self.store, self._hook)
 
     async def start(self) -> None:
-        """Load the signing keys and begin to follow the store, again after `close`. The first use does so by itself."""
+        """Load the signing keys and follow the store, also again after `close`. The first use does so by itself."""
         if self._closed:
             self._open_store()
         await self._be_awake()
@@ -329,7 +330,7 @@ class AsyncTenure(Deployment):
                 self._failed_upkeep(problem)
 
     async def close(self) -> None:
-        """Stop following the store and let go of it."""
+        """Stop following the store and close it."""
         watcher, self._watcher = self._watcher, None
         if watcher is not None and watcher.get_loop() is asyncio.get_running_loop():
             watcher.cancel()
@@ -348,7 +349,7 @@ class AsyncTenure(Deployment):
 
 
 async def until_revoked(issuer: Issuer, session_id: str) -> None:
-    """Wait until this instance hears that a session was ended."""
+    """Wait until this instance hears that a session has ended."""
     loop, revoked = asyncio.get_running_loop(), asyncio.Event()
     take_back = issuer.checker.when_revoked(session_id, lambda: loop.call_soon_threadsafe(revoked.set))
     try:

@@ -1,4 +1,5 @@
-"""`tenure` on the command line. One module a group of commands; `options.py` makes the flags, `output.py` prints."""
+"""`tenure` on the command line. One module for each group of commands; `options.py` makes the flags, `output.py`
+prints."""
 
 import sys
 

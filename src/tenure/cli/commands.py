@@ -17,14 +17,14 @@ from tenure.server.settings import Settings, to_environment
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package.__version__, prog_name="tenure")
 def tenure() -> None:
-    """Keeps people logged in, safely."""
+    """Keep people logged in, securely."""
 
 
 @tenure.command()
 @settings_options()
 def serve(settings: Settings) -> None:
     """Run the service. Every setting is a flag, a variable TENURE_… or a line of a TOML file (--config)."""
-    for warning in check(settings):  # whatever is wrong is said here, before a worker starts
+    for warning in check(settings):  # report a wrong setting here, before a worker starts
         click.echo(f"Warning: {warning}", err=True)
     os.environ.update(to_environment(settings))
     if settings.metrics_port is not None:
@@ -37,7 +37,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        # In a demo answers get lost on purpose, and pages listen for as long as they are open.
+        # The demo loses responses on purpose, and its pages keep a connection open.
         log_level="critical" if settings.demo else settings.log_level,
         timeout_graceful_shutdown=1 if settings.demo else None,
         proxy_headers=bool(settings.trusted_proxies),

@@ -18,7 +18,7 @@ def keys() -> None:
 @json_option
 @deployment_options()
 def list_keys(deployment: Deployment, as_json: bool) -> None:
-    """List the signing keys, with what each is for right now."""
+    """List the signing keys and what each is used for right now."""
     deployment.run(load_ring(deployment.issuer))
     ring, now = deployment.issuer.ring, deployment.issuer.now()
     signer = ring.signer(now) if ring.keys else None

@@ -1,4 +1,4 @@
-"""Flags made from the settings, and how a command comes to its deployment."""
+"""Flags made from the settings, and the deployment that a command works on."""
 
 import datetime
 import functools
@@ -52,7 +52,7 @@ def settings_options(*names: str) -> Callable[[F], F]:
 class Deployment:
     """What a command works on: the store of a deployment, and what the deployment knows.
 
-    It does no upkeep: the keys in the store are the business of the service and its settings.
+    It does no upkeep: rotating keys in the store is up to the running service.
     """
 
     store: Store
@@ -100,7 +100,7 @@ def open_deployment(settings: Settings) -> Iterator[Deployment]:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """What tenure refuses ends the command with its sentence, not with a traceback."""
+    """Print tenure's own errors as a message, not as a traceback."""
     try:
         yield
     except StoreUnavailable as problem:
@@ -131,7 +131,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 class Duration(click.ParamType[float]):
-    """A number of seconds, or with a unit like 10m or 14d."""
+    """A duration: a number of seconds, or a number with a unit, such as 10m or 14d."""
 
     name = "duration"
 
@@ -144,7 +144,7 @@ class Duration(click.ParamType[float]):
 
 
 def which_options(command: F) -> F:
-    """The flags that say which sessions are meant; the command gets `which`."""
+    """The flags that select sessions; the command gets them as `which`."""
 
     @functools.wraps(command)
     def run(*args: Any, client: str, device: str, before: datetime.datetime | None, **arguments: Any) -> Any:

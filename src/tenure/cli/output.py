@@ -18,7 +18,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, columns: Sequence[str]) -> None:
-    """Print rows as a table with these columns, or as a JSON list. Times are in seconds, UTC; the table spells them."""
+    """Print rows as a table with these columns, or as a JSON list. Times are in seconds, UTC; the table shows them as
+    dates."""
     if as_json:
         click.echo(json.dumps(list(rows)))
         return
@@ -26,7 +27,7 @@ def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, columns: Sequen
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")  # nothing is cut off, however narrow the terminal
     for row in rows:
-        # Text, so that a device's name can't bring markup or a link along.
+        # Plain text: a device's name must not inject markup or a link.
         table.add_row(*(Text(_shown(column, row.get(column))) for column in columns))
     Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
 

@@ -84,7 +84,7 @@ def clients() -> None:
 @json_option
 @deployment_options()
 def add_client(deployment: Deployment, client_id: str, public: bool, as_json: bool) -> None:
-    """Register a client. A confidential one's secret is printed, this once."""
+    """Register a client. The secret of a confidential client is printed once."""
     secret = deployment.run(registry.add_client(client_id, deployment.issuer.random, public=public))
     fields = {"client_id": client_id} if secret is None else {"client_id": client_id, "client_secret": secret}
     print_done(secret or f"{client_id} is registered as a public client.", fields, as_json=as_json)
@@ -104,7 +104,7 @@ def list_clients(deployment: Deployment, as_json: bool) -> None:
 @json_option
 @deployment_options()
 def remove_client(deployment: Deployment, client_id: str, as_json: bool) -> None:
-    """Forget a client: its refresh tokens work no longer."""
+    """Remove a client. Its refresh tokens stop working."""
     if not deployment.run(registry.remove_client(client_id)):
         raise click.ClickException(f"There is no client {client_id}.")
     print_done(f"{client_id} is gone.", {"client_id": client_id}, as_json=as_json)
@@ -120,7 +120,7 @@ def api_keys() -> None:
 @json_option
 @deployment_options()
 def add_api_key(deployment: Deployment, name: str, as_json: bool) -> None:
-    """Make an API key and print it, this once."""
+    """Make an API key and print it once."""
     key = deployment.run(registry.add_api_key(name, deployment.issuer.random))
     print_done(key, {"name": name, "api_key": key}, as_json=as_json)
 
@@ -139,7 +139,7 @@ def list_api_keys(deployment: Deployment, as_json: bool) -> None:
 @json_option
 @deployment_options()
 def remove_api_key(deployment: Deployment, name: str, as_json: bool) -> None:
-    """Forget an API key: it works no longer."""
+    """Remove an API key. It stops working."""
     if not deployment.run(registry.remove_api_key(name)):
         raise click.ClickException(f"There is no API key {name}.")
     print_done(f"{name} is gone.", {"name": name}, as_json=as_json)

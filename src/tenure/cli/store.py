@@ -1,4 +1,4 @@
-"""The store on the command line: its schema, and what is over."""
+"""The store on the command line: its schema, ended sessions, copies."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ PAUSE_SECONDS = 0.05
 @json_option
 @settings_options("store")
 def migrate(settings: Settings, as_json: bool) -> None:
-    """Make the store's tables, or bring them forward. (Opening a store does so, too, unless that is switched off.)"""
+    """Create or upgrade the store's tables. (Opening a store does the same, unless that is switched off.)"""
     open_store(settings.store).close()
     print_done("The store's schema is up to date.", {"migrated": True}, as_json=as_json)
 
@@ -34,7 +34,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
 @json_option
 @deployment_options()
 def purge(deployment: Deployment, keep: float, as_json: bool) -> None:
-    """Delete sessions that are over, in small batches with pauses, so that traffic never waits for it."""
+    """Delete ended sessions, in small batches with pauses, so that requests never wait."""
     deleted = 0
     while True:
         batch = deployment.run(purge_flow(deployment.issuer, keep, BATCH))
@@ -50,10 +50,10 @@ def purge(deployment: Deployment, keep: float, as_json: bool) -> None:
 @click.argument("target", metavar="TO")
 @json_option
 def copy(source: str, target: str, as_json: bool) -> None:
-    """Copy all that is in the store FROM to the store TO (URLs), with everybody still logged in, and verify it.
+    """Copy everything in the store FROM to the store TO (URLs) and verify it. Everybody stays logged in.
 
-    The service may go on with FROM meanwhile. A copy that was broken off goes on where it was. At the end: stop the
-    service, copy once more, and start it with TO. Both use the same secret.
+    The service may keep using FROM meanwhile, and an interrupted copy resumes. To finish, stop the service, copy once
+    more, and start the service with TO. Both stores use the same secret.
     """
     with plain_errors(), ExitStack() as opened:
         stores = [opened.enter_context(closing(open_store(url))) for url in (source, target)]

@@ -1,4 +1,4 @@
-"""Sessions on the command line, their audit trail, and what a token says."""
+"""Sessions on the command line, their audit trail, and the contents of a token."""
 
 import base64
 import json
@@ -60,7 +60,7 @@ def list_sessions(
 @json_option
 @deployment_options()
 def show_overview(deployment: Deployment, since: float, exact: bool, as_json: bool) -> None:
-    """Print how many sessions there are, and what has happened lately."""
+    """Print how many sessions there are, and what happened lately."""
     issuer, steps = deployment.issuer, None if exact else overview.STEPS_AT_A_GLANCE
     found = deployment.run(overview.overview(issuer, since=issuer.now() - since, steps=steps))
     print_fields({**asdict(found), "thefts": found.thefts}, as_json=as_json)
@@ -83,8 +83,8 @@ def revoke_sessions(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """End one session, all of a subject; or, after an incident, many: of a client, of a device, those that began before
-    a moment, or all. These hold at once, for access tokens as well."""
+    """End one session, or all sessions of a subject. After an incident, end those of a client, of a device, those that
+    began before a moment, or all. Takes effect at once, for access tokens as well."""
     if [session_id is not None, subject is not None, everybody or which != Which()].count(True) != 1:
         raise click.UsageError("Name a session, or --subject, or which: --client, --device, --before, --all.")
     if session_id is None and subject is None:
@@ -137,9 +137,9 @@ def events(deployment: Deployment, subject: str, limit: int, as_json: bool) -> N
 @json_option
 @deployment_options("issuer", "audience", "host", "port")
 def inspect(deployment: Deployment, token: str, as_json: bool) -> None:
-    """Say what a refresh or access token says, and what would become of it. TOKEN may be - for standard input.
+    """Show what a refresh or access token says, and whether it would be accepted. TOKEN may be - for standard input.
 
-    Nothing that is printed can be used in the token's place.
+    The output can't be used in place of the token.
     """
     text = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - a dash is no password
     read = _refresh_token if text.startswith(PREFIX) else _access_token

@@ -1,7 +1,7 @@
-"""The client that nobody notices: it refreshes by itself and repeats the request.
+"""The Python client: it refreshes by itself and repeats the request.
 
-`core.py` decides, without any I/O; `driving.py` does what it says; `session.py` is what an application holds, `auth.py`
-puts it into HTTP clients, `storage.py` is where credentials are kept.
+`core.py` decides what to do, without any I/O, and `driving.py` does it. Applications use `session.py`; `auth.py` plugs
+it into HTTP clients, and `storage.py` keeps the credentials.
 """
 
 import logging
@@ -31,5 +31,5 @@ __all__ = [
     "StorageFailed",
 ]
 
-# Silent unless the program asks for the log: without a handler, Python prints warnings to standard error.
+# Silent by default: without a handler, Python would print warnings to standard error.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,7 +1,8 @@
-"""The access token at hand: whether it is good, by two clocks.
+"""The access token in memory, and whether it is still valid, by two clocks.
 
-The monotonic clock is set by nobody but may stand still while a machine sleeps; the wall clock goes on, but may be set.
-A token is good while both say so; a wrong clock costs a refresh, or a refusal that is answered by one.
+Nobody can set the monotonic clock, but it may stop while the machine sleeps. The wall clock runs on, but can be set. A
+token counts as valid while both clocks say so. A wrong clock costs one extra refresh, or one 401 that a refresh
+answers.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ _LONGEST_MARGIN = 30.0
 
 
 class AtHand:
-    """What a session has in its hand. monotonic and clock: seconds, the latter UTC."""
+    """The access token that a session holds in memory. monotonic and clock: in seconds, the latter UTC."""
 
     def __init__(self, monotonic: Callable[[], float], clock: Callable[[], float]) -> None:
         self._monotonic, self._clock = monotonic, clock
@@ -20,7 +21,7 @@ class AtHand:
         self._times: tuple[float, float] | None = None
 
     def hold(self, credentials: Credentials | None) -> None:
-        """Have these credentials at hand from now on, or none."""
+        """Hold these credentials from now on, or none."""
         held = credentials if credentials is not None and credentials.access_token is not None else None
         self._times = None
         if held is not None and held.expires_at is not None:
@@ -31,23 +32,23 @@ class AtHand:
 
     @property
     def token(self) -> str | None:
-        """The access token, good or not."""
+        """The access token, valid or not."""
         return None if self.credentials is None else self.credentials.access_token
 
     def fresh(self, surely: bool) -> str | None:
-        """The access token, if it is not about to expire. surely: only if that is known."""
+        """The access token, unless it is about to expire. surely: only if its expiry is known."""
         times = self._times
         if times is None:
             return None if surely else self.token
         return self._before(times[0])
 
     def spare(self) -> str | None:
-        """The access token, if it is known to be good: also if it is about to expire."""
+        """The access token, if it is known to be valid, even if it is about to expire."""
         times = self._times
         return None if times is None else self._before(times[1])
 
     def other_than(self, refused: str | None) -> str | None:
-        """The access token, if it is another than the refused one and has not expired."""
+        """The access token, if it is not the refused one and has not expired."""
         token = self.fresh(surely=False) or self.spare()
         return None if token == refused else token
 

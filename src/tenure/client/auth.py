@@ -1,8 +1,8 @@
-"""A session as the `auth` of the HTTP clients that people use: httpx, httpx2 and requests, blocking and asyncio.
+"""A session as the `auth` of an HTTP client: httpx, httpx2 or requests, blocking or asyncio.
 
-One object serves all of them. It puts the access token on each request, and on a 401 that says that the token is
-invalid it gets another and repeats the request: once, or twice where the storage had a token that was refused as well.
-A 401 after that is the caller's.
+One object serves all of them. It adds the access token to each request. When a 401 says that the token is invalid, it
+gets a new one and repeats the request: once, or twice if the first replacement came from the storage and was refused as
+well. The caller gets any 401 after that.
 """
 
 import logging
@@ -32,7 +32,7 @@ def _auth_classes() -> tuple[type, ...]:
 
 
 class _Tokens(Protocol):
-    """Where the access token comes from: a `tenure.client.Session`."""
+    """The source of access tokens: a `tenure.client.Session`."""
 
     def check_destination(self, url: str) -> None: ...
     def token(self, *, surely: bool = False) -> str: ...
@@ -44,7 +44,8 @@ class _Tokens(Protocol):
 
 
 class SessionAuth(*_auth_classes()):  # type: ignore[misc]
-    """Carries a session's access token. Raises OriginRefused for a request to where the token may not go."""
+    """Adds a session's access token to requests. Raises OriginRefused for a request to an origin that may not get
+    it."""
 
     def __init__(self, session: _Tokens) -> None:
         self._session = session
@@ -78,7 +79,7 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
             self._learn(response, url)
 
     def __call__(self, request: Any) -> Any:
-        """For requests: before the request; a hook sees to what comes after."""
+        """For requests: before the request; a hook handles the response."""
         self._session.check_destination(request.url)
         repeatable = request.body is None or isinstance(request.body, str | bytes)
         token = self._session.token(surely=not repeatable)
@@ -87,7 +88,8 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         def repeat(response: Any, **how: Any) -> Any:
             carried = token
             for _ in range(_MOST_REPEATS):
-                # A redirected response belongs to another request, which requests has stripped of the token if need be.
+                # The response to a redirect belongs to another request. The library removes the token from it if
+                # necessary.
                 if response.request.headers.get("Authorization") != f"Bearer {carried}" or not _is_refused(response):
                     return response
                 if self._is_final(response, response.request.url, carried, repeatable):
@@ -109,7 +111,7 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         return request
 
     def _is_final(self, response: Any, url: str, refused: str, repeatable: bool) -> bool:
-        """Whether a refusal is the caller's, who is told why nothing more is tried."""
+        """Whether the caller gets this refusal. If so, tell them why nothing more is tried."""
         if not repeatable:
             _explain(response, NOT_REPEATED, logging.WARNING)
         elif not self._session.may_help(url, refused):
@@ -127,7 +129,7 @@ def _carrying(request: Any, token: str) -> Any:
 
 
 def _is_repeatable(request: Any) -> bool:
-    """Whether a request's body is at hand, and not a stream that is gone once it was sent."""
+    """Whether the body can be sent again: a stream can't."""
     try:
         request.content  # noqa: B018 - raises RequestNotRead for a stream
     except Exception:  # noqa: BLE001 - httpx's and httpx2's RequestNotRead are two classes
@@ -140,7 +142,7 @@ def _is_refused(response: Any) -> bool:
 
 
 def _explain(response: Any, why: str, level: int) -> None:
-    """Say why nothing more is tried: in the log, and with the 401, as httpx's extension or requests' reason."""
+    """Say why nothing more is tried, in the log and with the 401: in httpx's extensions or in requests' reason."""
     _log.log(level, why)
     if hasattr(response, "extensions"):
         response.extensions["tenure"] = why

@@ -1,9 +1,9 @@
-"""What to do next: the client's half of the protocol, as generators that do no I/O.
+"""The client's half of the protocol, as generators that do no I/O.
 
-A flow says what to do and is told what came of it: whether a lock was free, what the storage holds, what the server
-answered. Five rules make it safe between threads, processes, crashes and lost answers:
+A flow yields the next step and is sent the result: whether a lock was free, what the storage holds, how the server
+responded. Five rules make it safe across threads, processes, crashes and lost responses:
 
-1. The attempt key is stored *before* a refresh is sent, and stays until its answer is stored. Whoever comes next,
+1. The attempt key is stored *before* a refresh is sent, and stays until the response is stored. Whoever comes next,
    another process or this one after a crash, sends the same token with the same key: the server takes that for a retry.
 2. Under the lock, the storage is read again. Whoever waited takes what another has got, a token or a failure.
 3. The storage is changed only if it still holds what was read. An answer to a token that was replaced, or whose owner
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TryLock:
-    """Take the storage's lock if it is free. Told: whether it was."""
+    """Take the storage's lock if it is free. Result: whether it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,13 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read the storage. Told: the record."""
+    """Read the storage. Result: the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Write `record` if the storage still holds `expected`. Told: the record as it is kept now, or None if not."""
+    """Write `record` if the storage still holds `expected`. Result: the record as stored, or None if it was not
+    written."""
 
     expected: Record
     record: Record
@@ -71,7 +72,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Send a refresh. Told: the Answer, or None where none came. thorough: again for as long as that may help."""
+    """Send a refresh. Result: the Answer, or None if none came. thorough: retry for as long as that may help."""
 
     credentials: Credentials
     thorough: bool = True
@@ -79,7 +80,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Tell the server of a log-out, once. Told: the Answer, or None where none came."""
+    """Send a log-out to the server, once. Result: the Answer, or None if none came."""
 
     refresh_token: str = field(repr=False)
 
@@ -90,7 +91,7 @@ Flow = Generator[Action, Any, T]
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """How a renewal ended: with these credentials, which this renewal has got or another one before it."""
+    """The outcome of a renewal: these credentials, which this renewal or an earlier one has obtained."""
 
     credentials: Credentials
     refreshed: bool = False
@@ -106,8 +107,8 @@ def renew(
 ) -> Flow[Renewed]:
     """Get an access token other than `seen`, which is missing, refused or about to expire.
 
-    thorough: send the refresh again for as long as that may help; once otherwise, and once after a failure. asked:
-    although a refresh has failed just now. Raises SignedOut, and RefreshFailed where nothing definite could be learned.
+    thorough: retry for as long as that may help; otherwise, and after a failure, try once. asked: try even if a refresh
+    has just failed. Raises SignedOut, and RefreshFailed if the server gave no definite response.
     """
     begun = yield from _begin(seen, fresh_key, clock, asked)
     if isinstance(begun, Renewed):
@@ -130,7 +131,7 @@ def enter(credentials: Credentials) -> Flow[None]:
 
 
 def leave() -> Flow[bool]:
-    """Log out here, at once. Answers whether somebody was logged in."""
+    """Log out locally, at once. Returns whether somebody was logged in."""
     while True:
         kept = yield Load()
         if kept.credentials is None:
@@ -140,7 +141,7 @@ def leave() -> Flow[bool]:
 
 
 def tell_logouts(clock: Callable[[], float]) -> Flow[bool]:
-    """Tell the server of the log-outs that it has not heard of. Answers whether it has heard of all now."""
+    """Send the log-outs that the server has not acknowledged. Returns whether it has acknowledged all of them."""
     kept = yield Load()
     while kept.logouts:
         told = kept.logouts[0]
@@ -156,7 +157,8 @@ def tell_logouts(clock: Callable[[], float]) -> Flow[bool]:
 def _begin(
     seen: str | None, fresh_key: Callable[[], str], clock: Callable[[], float], asked: bool
 ) -> Flow[Renewed | tuple[Record, Credentials]]:
-    """Take the lock and store the attempt key; or find that another has refreshed, or has failed to."""
+    """Take the lock and store the attempt key, unless another process has refreshed meanwhile, or has tried and
+    failed."""
     came_at = clock()
     waited, pause = 0.0, FIRST_PAUSE
     while not (yield TryLock()) and waited < LOCK_SECONDS:
@@ -164,9 +166,9 @@ def _begin(
         if (found := _another(kept, seen, clock())) is not None:
             return found
         yield Sleep(pause)
-        # Ever longer, so that many who wait don't keep the one who works from working.
+        # Back off, so that many waiting processes don't slow down the one that refreshes.
         waited, pause = waited + pause, min(LONGEST_PAUSE, 1.5 * pause)
-    # Without the lock after all that time: its holder is frozen, and the attempt key makes it safe to go on.
+    # Go on without the lock: its holder must be frozen, and the attempt key makes that safe.
     while True:
         kept = yield Load()
         held = kept.credentials
@@ -196,7 +198,7 @@ def _another(kept: Record, seen: str | None, now: float) -> Renewed | None:
 
 
 def _settle(answer: Answer | None, kept: Record, held: Credentials, clock: Callable[[], float]) -> Flow[Renewed]:
-    """Store what an answer says, unless the storage holds another token by now."""
+    """Store the result of a refresh, unless the storage holds another token by now."""
     outcome = _understood(answer, held, clock())
     while True:
         if isinstance(outcome, Credentials):
@@ -222,7 +224,7 @@ def _understood(answer: Answer | None, held: Credentials, now: float) -> Credent
         return RefreshFailed("The token endpoint can't be reached right now. The session is kept.")
     content = answer.content()
     if answer.status == 200 and has_tokens(content):
-        # A server that does not rotate sends no refresh token: then the old one stays (RFC 6749 section 6).
+        # A server that does not rotate sends no refresh token; the old one stays valid (RFC 6749 section 6).
         return credentials_in(content, content.get("refresh_token") or held.refresh_token, now)
     if 400 <= answer.status < 500 and content.get("error") == "invalid_grant":
         return SignedOut(str(content.get("reason") or "invalid_grant"))
@@ -230,7 +232,7 @@ def _understood(answer: Answer | None, held: Credentials, now: float) -> Credent
 
 
 def _is_another_session(old: Credentials | None, new: Credentials) -> bool:
-    """Whether a session ends by being replaced. tenure's own tokens of one session begin with its id (21 letters)."""
+    """Whether these are tokens of two sessions of tenure. Those of one session share their first 26 characters."""
     if old is None or old.refresh_token == new.refresh_token:
         return False
     own = old.refresh_token.startswith("tnr1_") and new.refresh_token.startswith("tnr1_")
@@ -238,13 +240,13 @@ def _is_another_session(old: Credentials | None, new: Credentials) -> bool:
 
 
 def has_tokens(content: Mapping[str, Any]) -> bool:
-    """Whether an answer has tokens that can be used."""
+    """Whether a response has usable tokens."""
     refresh_token = content.get("refresh_token")
     return isinstance(content.get("access_token"), str) and (refresh_token is None or isinstance(refresh_token, str))
 
 
 def credentials_in(content: Mapping[str, Any], refresh_token: str, now: float) -> Credentials:
-    """The credentials of an answer that came `now` (seconds, UTC)."""
+    """The credentials in a response that came at `now` (seconds, UTC)."""
     lives = lifetime(content.get("expires_in"))
     return Credentials(
         refresh_token, content["access_token"], obtained_at=now, expires_at=None if lives is None else now + lives
@@ -252,34 +254,34 @@ def credentials_in(content: Mapping[str, Any], refresh_token: str, now: float) -
 
 
 def lifetime(value: object) -> float | None:
-    """For how many seconds from now an access token lives (`expires_in`, RFC 6749 section 5.1); None if unknown."""
+    """The remaining lifetime of an access token in seconds (`expires_in`, RFC 6749 section 5.1), or None if unknown."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LONGEST_LIFETIME:
         return None
     return float(value)
 
 
 def is_definite(answer: Answer | None) -> bool:
-    """Whether the server has answered: sending the same request again changes nothing."""
+    """Whether the response is final, so that sending the same request again would change nothing."""
     return answer is not None and answer.status != 429 and answer.status < 500
 
 
 def is_garbled(answer: Answer | None) -> bool:
-    """Whether an answer to a refresh should have tokens and has none that can be read."""
+    """Whether a successful response to a refresh has no readable tokens."""
     return answer is not None and answer.status == 200 and not has_tokens(answer.content())
 
 
 def retry_after(answer: Answer | None) -> float:
-    """How many seconds the server asks to wait; 0 if it says nothing."""
+    """How many seconds the server asks the client to wait; 0 if it does not say."""
     if answer is None:
         return 0.0
     try:
         return max(0.0, float(answer.headers.get("retry-after", "0")))
-    except ValueError:  # an HTTP date: wait as if it said nothing
+    except ValueError:  # an HTTP date is ignored
         return 0.0
 
 
 def says_invalid(status: int, challenge: str) -> bool:
-    """Whether an answer says that the access token is invalid (RFC 6750 section 3.1), so that a new one may help.
+    """Whether a response says that the access token is invalid (RFC 6750 section 3.1), so that a new one may help.
 
     Some servers send a bare challenge, with no error code.
     """

@@ -1,4 +1,4 @@
-"""What does the client's flows say: with a storage and the network, blocking or with `await`."""
+"""Run the client's flows against a storage and the network, with blocking calls or with `await`."""
 
 import asyncio
 import time
@@ -12,13 +12,13 @@ from tenure.client.storage import Release
 
 
 class Driver:
-    """Runs flows. A lock that a flow takes is given back when the flow ends, however it ends."""
+    """Runs flows. A lock that a flow takes is released when the flow ends, however it ends."""
 
     def __init__(self, kept: Keeping, sender: Sender, endpoints: Endpoints) -> None:
         self._kept, self._sender, self._endpoints = kept, sender, endpoints
 
     def run(self, flow: Flow[T]) -> T:
-        """What the flow answers."""
+        """Run a flow and return its result."""
         releases: list[Release] = []
         try:
             action = next(flow)
@@ -39,7 +39,7 @@ class Driver:
                 release()
 
     async def arun(self, flow: Flow[T]) -> T:
-        """As `run`."""
+        """Like `run`."""
         releases: list[Release] = []
         try:
             action = next(flow)

@@ -1,4 +1,4 @@
-"""The requests that a session makes of its own: at tenure's endpoints, or at any standard token endpoint."""
+"""The requests that a session itself sends: to tenure's endpoints, or to any standard token endpoint."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from tenure.core.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One POST. Its headers and its body hold secrets."""
+    """One POST request. Its headers and body contain secrets."""
 
     url: str
     headers: dict[str, str] = field(repr=False)
@@ -24,11 +24,11 @@ class Endpoints(Protocol):
 
     @property
     def refresh_url(self) -> str:
-        """The address that refresh tokens are sent to, and nothing else."""
+        """The URL that refresh tokens are sent to."""
         ...
 
     def refresh_request(self, credentials: Credentials) -> Post:
-        """Exchange the refresh token; the attempt key goes along."""
+        """Exchange the refresh token; sends the attempt key as well."""
         ...
 
     def login_request(self, username: str, password: str, device: str) -> Post:
@@ -36,7 +36,7 @@ class Endpoints(Protocol):
         ...
 
     def logout_request(self, refresh_token: str) -> Post | None:
-        """End the session; None where there is no way to."""
+        """End the session; None if the server offers no way to."""
         ...
 
 
@@ -76,7 +76,7 @@ class TenureEndpoints:
 class StandardEndpoints:
     """Any server's token endpoint (RFC 6749 section 6), as a public client or, with a secret, by client_secret_basic.
 
-    revocation_endpoint: where a log-out is told to (RFC 7009), if anywhere.
+    revocation_endpoint: where a log-out is sent (RFC 7009), if the server has one.
     """
 
     token_endpoint: str
@@ -90,14 +90,14 @@ class StandardEndpoints:
         return self.token_endpoint
 
     def refresh_request(self, credentials: Credentials) -> Post:
-        """The refresh grant. A server that knows attempt keys finds one; others pass it over."""
+        """The refresh grant, with the attempt key for servers that know it; others ignore it."""
         form = {"grant_type": "refresh_token", "refresh_token": credentials.refresh_token}
         post = self._post(self.token_endpoint, form)
         key = {} if credentials.attempt is None else {"idempotency-key": credentials.attempt}
         return Post(post.url, {**post.headers, **key}, post.body)
 
     def login_request(self, username: str, password: str, device: str) -> Post:  # noqa: ARG002 - none takes one
-        """There is none: whoever got the first tokens hands them over with `adopt`."""
+        """Not available: pass the first tokens to `adopt`."""
         raise ConfigurationError("A standard token endpoint has no login with a password: adopt() the first tokens.")
 
     def logout_request(self, refresh_token: str) -> Post | None:

@@ -1,4 +1,4 @@
-"""What a client raises and tells: nobody is logged in, no answer could be had, a storage can't be used."""
+"""What a client raises and reports: nobody is logged in, the server did not respond, a storage can't be used."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ from tenure.core.errors import TenureError
 
 
 class SignedOut(TenureError):
-    """Nobody is logged in: a fresh login is needed. `reason` says why, if it is known."""
+    """Nobody is logged in; a fresh login is needed. `reason` says why, if known."""
 
     code = "invalid_grant"
 
@@ -18,19 +18,19 @@ class SignedOut(TenureError):
 
 
 class RefreshFailed(TenureError):
-    """No answer could be had that says whether the session goes on. It is kept; trying again later is right."""
+    """The server gave no definite response. The session is kept; try again later."""
 
     code = "temporarily_unavailable"
 
 
 class OriginRefused(TenureError):
-    """A request goes to where no token of this session may go."""
+    """The request goes to an origin that may not get this session's token."""
 
     code = "invalid_request"
 
 
 class StorageFailed(TenureError):
-    """A storage can't be read or written. What it holds is left as it is."""
+    """A storage can't be read or written. Its contents are left unchanged."""
 
     code = "temporarily_unavailable"
 

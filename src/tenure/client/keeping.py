@@ -1,7 +1,7 @@
 """One session's record in a storage that may fail.
 
-The session goes on in memory then, for as long as this process runs. What the storage still holds becomes stale with
-the next refresh, and whoever showed it later would be taken for a thief: it is removed, if that is still possible.
+If the storage fails, the session goes on in memory for as long as this process runs. The stored token becomes stale
+with the next refresh, and presenting it later would look like theft, so it is removed if possible.
 """
 
 import base64
@@ -23,7 +23,8 @@ _log = logging.getLogger("tenure.client")
 
 
 class Keeping(Forking):
-    """The record that `storage` keeps under `name`. url: where its tokens are issued; failing: told of a failure."""
+    """The record that `storage` keeps under `name`. url: where its tokens are issued. failing: called with each
+    failure."""
 
     def __init__(self, storage: Storage, name: str, url: str, failing: Callable[[str], None]) -> None:
         self._storage, self._name, self._url, self._failing = storage, name, url, failing
@@ -32,17 +33,18 @@ class Keeping(Forking):
         survive_forks(self)
 
     def after_fork_in_child(self) -> None:
-        """What is in memory only is the parent's."""
+        """Forget what is only in memory: it belongs to the parent process."""
         self._lock = threading.Lock()
         self._unsaved = None
 
     def load(self) -> Record:
-        """The record as it is kept; raises StorageFailed for what can't be read."""
+        """The stored record. Raises StorageFailed if it can't be read."""
         unsaved = self._unsaved
         return self._read() if unsaved is None else unsaved
 
     def swap(self, expected: Record, record: Record) -> Record | None:
-        """Keep `record` if `expected` is what is kept. Answers the record as it is kept now, or None if it is not."""
+        """Store `record` if `expected` is what is stored. Returns the record as stored, or None if it was not
+        written."""
         text = record.to_text()
         with self._lock:
             if self._unsaved is not None and self._unsaved is not expected:
@@ -55,13 +57,13 @@ class Keeping(Forking):
             return replace(record, source=text) if swapped else None
 
     def begin(self, record: Record) -> Record:
-        """Keep a new session where the storage can't be read: in memory, and nothing is overwritten."""
+        """Keep a new session in memory, as the storage can't be read. Nothing is overwritten."""
         with self._lock:
             self._unsaved = replace(record, source=None)
             return self._unsaved
 
     def try_lock(self) -> Release | None:
-        """Take the lock if it is free. Where none can be had, go on without: the attempt key makes that safe."""
+        """Take the lock if it is free. If the storage can't lock, go on without: the attempt key makes that safe."""
         try:
             return self._storage.try_lock(self._name)
         except Exception:  # noqa: BLE001 - see `swap`
@@ -93,7 +95,7 @@ class Keeping(Forking):
             raise StorageFailed(f"The storage can't be read: it raised {type(problem).__name__}.") from problem
 
     def _adopted(self) -> Record:
-        """Credentials from before storages had names, if they are this endpoint's; they get its name."""
+        """Credentials stored before storages had names, if this endpoint issued them; they get its name."""
         text = self._storage.load(UNNAMED)
         if text is None:
             return Record()
@@ -111,7 +113,7 @@ def _is_renewed(expected: Record, record: Record) -> bool:
 
 
 def _is_issued_at(url: str, access_token: str | None) -> bool:
-    """Whether a token's issuer (`iss`) is at this URL's origin; True where a token does not say whose it is."""
+    """Whether the token's issuer (`iss`) has this URL's origin; True if the token does not name an issuer."""
     issuer = _claims_of(access_token or "").get("iss")
     if not isinstance(issuer, str) or "://" not in issuer:
         return True
@@ -120,12 +122,12 @@ def _is_issued_at(url: str, access_token: str | None) -> bool:
         if is_loopback(here.hostname or "") and is_loopback(there.hostname or ""):
             return here.port == there.port
         return origin_of(url) == origin_of(issuer)
-    except ValueError:  # it is no address
+    except ValueError:  # the issuer is not a URL
         return False
 
 
 def _claims_of(access_token: str) -> dict[str, Any]:
-    """What a JWT says, read and not verified; an empty dictionary for a token that is none."""
+    """The claims of a JWT, not verified; an empty dictionary for any other token."""
     try:
         body = access_token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))

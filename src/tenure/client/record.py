@@ -1,7 +1,7 @@
-"""What a client keeps of a session, and how it is written down.
+"""What a client stores of a session, and its format.
 
-A storage keeps a record under the name of the endpoint that issued the credentials. The record outlives the session:
-it also says which log-outs the server has not heard of yet, and when a refresh has failed.
+A storage keeps a record under the name of the endpoint that issued the credentials. The record outlives the session: it
+also lists log-outs that the server has not acknowledged, and when a refresh last failed.
 """
 
 import json
@@ -18,7 +18,7 @@ _NUMBERS = ("obtained_at", "expires_at")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """attempt: the key of a refresh that was begun and has not been answered yet.
+    """attempt: the attempt key of a refresh in progress.
 
     obtained_at and expires_at are the access token's, in seconds, UTC, by this machine's clock; None if unknown.
     """
@@ -56,7 +56,7 @@ class Record:
     source: str | None = field(default=None, repr=False, compare=False)
 
     def is_paused(self, now: float) -> bool:
-        """Whether a refresh has failed just now. A clock that was set back ends the pause."""
+        """Whether a refresh has just failed. Setting the clock back ends the pause."""
         return self.failed_at is not None and 0.0 <= now - self.failed_at < self.pause
 
     def failed(self, now: float, asked: float) -> "Record":
@@ -65,22 +65,22 @@ class Record:
         return replace(self, failed_at=now, pause=max(doubled, min(asked, LONGEST_ASKED)))
 
     def succeeded(self, credentials: Credentials | None) -> "Record":
-        """The record after an answer of the server."""
+        """The record after the server has responded."""
         return replace(self, credentials=credentials, failed_at=None, pause=0.0)
 
     def logged_out(self) -> "Record":
-        """The record after a log-out, or after another login, that the server has not heard of."""
+        """The record after a log-out or a replaced login that the server has not acknowledged."""
         if self.credentials is None:
             return self
         logouts = (*self.logouts, self.credentials.refresh_token)[-MAX_LOGOUTS:]
         return replace(self, credentials=None, logouts=logouts)
 
     def told(self, refresh_token: str) -> "Record":
-        """The record after the server has heard of a log-out."""
+        """The record after the server has acknowledged a log-out."""
         return replace(self, logouts=tuple(token for token in self.logouts if token != refresh_token))
 
     def to_text(self) -> str | None:
-        """The record as a storage keeps it; None for one that says nothing."""
+        """The record as text for a storage; None if it is empty."""
         if self.credentials is None and not self.logouts:
             return None
         kept = {} if self.credentials is None else asdict(self.credentials)
@@ -88,7 +88,7 @@ class Record:
 
 
 def record_of(text: str | None) -> Record:
-    """The record that a storage has kept; an empty one for None. Raises ValueError for what is none."""
+    """Parse a stored record; None gives an empty one. Raises ValueError for anything else."""
     if text is None:
         return Record()
     kept = json.loads(text)

@@ -1,7 +1,7 @@
-"""Resources that refuse whatever one shows: a wrong audience, a server with other keys.
+"""Resources that refuse every token: a wrong audience, a server with other keys.
 
-A refusal is answered by a refresh, once. If the new access token is refused as well, another refresh would not help:
-at that origin no refresh is made for a refusal until the token is half through its lifetime.
+The client answers a refusal with one refresh. If the new access token is refused as well, another refresh would not
+help, so refusals by that origin cause no refresh until the token is halfway through its lifetime.
 """
 
 from tenure.client.record import Credentials
@@ -19,13 +19,13 @@ class Refusals:
         self._origins: set[str] = set()
 
     def may_help(self, origin: str, held: Credentials | None, refused: str, now: float) -> bool:
-        """Whether another access token than `refused` may be accepted there."""
+        """Whether a token other than `refused` may be accepted there."""
         if origin not in self._origins or held is None or held.access_token != refused:
             return True
         return not held.is_young(now)
 
     def repeated(self, origin: str, held: Credentials | None, refused: bool, now: float) -> bool:
-        """Remember how a repeated request has ended. Answers whether the origin is found to refuse everything by it."""
+        """Record the result of a repeated request. Returns whether it shows that the origin refuses everything."""
         if not refused:
             self._origins.discard(origin)
         elif origin not in self._origins and held is not None and held.is_young(now):

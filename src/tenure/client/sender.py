@@ -1,4 +1,4 @@
-"""Sending a session's own requests: with a deadline each, and again, after a jittered pause, where that may help."""
+"""Send a session's own requests, with a deadline for each, and retry with jittered pauses where that may help."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ BRIEF_SECONDS = 3.0
 
 
 class _Again(Exception):
-    """The same request is to be sent again; `pause` is how long the server asks to wait, in seconds, or 0."""
+    """Send the same request again; `pause` is how long the server asks to wait, in seconds, or 0."""
 
     def __init__(self, answer: Answer | None) -> None:
         super().__init__()
@@ -25,7 +25,8 @@ class _Again(Exception):
 
 
 class Sender:
-    """Sends. timeout: for one try, in seconds. attempts, patience: how many tries, in how many seconds.
+    """Sends requests. timeout: for one try, in seconds. attempts, patience: at most this many tries in this many
+    seconds.
 
     http: the client to send with, of httpx2, httpx or requests; None for one of httpx2, made for each request.
     """
@@ -40,7 +41,7 @@ class Sender:
             )
 
     def send(self, post: Post, *, thorough: bool = True) -> Answer | None:
-        """The answer, as good as it got; None where none came."""
+        """The best response that came; None if none came."""
         if self._is_async:
             raise ConfigurationError("This session sends with an asyncio client: use atoken(), alogin(), alogout().")
         try:
@@ -52,7 +53,7 @@ class Sender:
         raise AssertionError("retrying ends by an answer or an exception")
 
     async def asend(self, post: Post, *, thorough: bool = True) -> Answer | None:
-        """As `send`."""
+        """Like `send`."""
         try:
             async for attempt in tenacity.AsyncRetrying(**self._retrying(thorough)):
                 with attempt:
@@ -100,7 +101,7 @@ class Sender:
 
 
 def _sent_by(http: Any, post: Post, timeout: float) -> Answer | None:
-    """Send with a client of the application's: it may be of any of three libraries."""
+    """Send with the application's own client, of any of three libraries."""
     try:
         if hasattr(http, "mount") and hasattr(http, "get_adapter"):  # requests
             return _answer(
@@ -121,7 +122,7 @@ def _sent_by(http: Any, post: Post, timeout: float) -> Answer | None:
 
 
 def _details(post: Post, timeout: float) -> dict[str, Any]:
-    # Without the client's own auth, which may be this very session's, and to no other address than this one.
+    # Without the client's own auth, which may be this session's, and without following redirects.
     return {
         "content": post.body,
         "headers": post.headers,
@@ -132,7 +133,7 @@ def _details(post: Post, timeout: float) -> dict[str, Any]:
 
 
 def _is_of_sending(problem: Exception) -> bool:
-    """Whether a client could not send, or got no answer: httpx, httpx2 and requests each have a class for that."""
+    """Whether the exception is a transport error: httpx, httpx2 and requests each have their own class."""
     return any(kind.__name__ in ("RequestError", "RequestException") for kind in type(problem).__mro__)
 
 
@@ -148,7 +149,7 @@ def _definite(answer: Answer | None) -> Answer | None:
 
 
 def _pause(state: tenacity.RetryCallState) -> float:
-    """As long as the server asks, else a random time, ever longer."""
+    """Wait as long as the server asks, otherwise with exponential backoff and jitter."""
     problem = state.outcome.exception() if state.outcome is not None else None
     asked = problem.pause if isinstance(problem, _Again) else 0.0
     jittered = tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS)

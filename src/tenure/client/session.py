@@ -1,4 +1,4 @@
-"""A session on a device: who is logged in, with an access token that is good whenever it is asked for."""
+"""The client's session: who is logged in on this device, with a valid access token whenever one is needed."""
 
 import asyncio
 import secrets
@@ -99,7 +99,7 @@ class Session(Forking):
         survive_forks(self)
 
     def after_fork_in_child(self) -> None:
-        """Nobody refreshes here yet."""
+        """No refresh is in progress in the child."""
         self._one_at_a_time = threading.Lock()
         self._under_way: dict[asyncio.AbstractEventLoop, asyncio.Task[str]] = {}
 
@@ -119,13 +119,14 @@ class Session(Forking):
 
     @property
     def signed_in(self) -> bool:
-        """Whether credentials are there. Only a refresh shows whether the server still honours them."""
+        """Whether there are credentials. Only a refresh shows whether the server still accepts them."""
         return self._kept.load().credentials is not None
 
     def login(self, username: str, password: str, device: str = "") -> None:
-        """Log in with a name and a password. Raises SignedOut for wrong ones, RefreshFailed for no answer.
+        """Log in with a name and a password. Raises SignedOut if they are wrong, RefreshFailed if the server does not
+        respond.
 
-        A session that was kept here before is logged out.
+        A session that was stored here before is logged out.
         """
         _check_texts(username=username, password=password, device=device)
         answer = self._sender.send(self._endpoints.login_request(username, password, device))
@@ -133,36 +134,36 @@ class Session(Forking):
         self._driver.run(tell_logouts(self._clock))
 
     async def alogin(self, username: str, password: str, device: str = "") -> None:
-        """As `login`."""
+        """Like `login`."""
         _check_texts(username=username, password=password, device=device)
         answer = await self._sender.asend(self._endpoints.login_request(username, password, device))
         await asyncio.to_thread(self._enter, _issued(answer, self._clock()))
         await self._driver.arun(tell_logouts(self._clock))
 
     def adopt(self, refresh_token: str, access_token: str | None = None, expires_in: float | None = None) -> None:
-        """Begin with tokens that were got elsewhere. expires_in: the access token's lifetime from now, in seconds."""
+        """Begin with tokens obtained elsewhere. expires_in: the access token's remaining lifetime, in seconds."""
         _check_texts(refresh_token=refresh_token, access_token="" if access_token is None else access_token)
         now, lives = self._clock(), lifetime(expires_in)
         obtained = None if expires_in is None else now
         self._enter(Credentials(refresh_token, access_token, None, obtained, None if lives is None else now + lives))
 
     def logout(self) -> bool:
-        """End the session: here at once, and at the server. Answers whether the server has heard of it.
+        """End the session, locally at once and at the server. Returns whether the server has acknowledged it.
 
-        If it can't be reached, the storage remembers the log-out, and the server is told of it at the next use.
+        If the server can't be reached, the storage keeps the log-out, and the next use sends it.
         """
         self._leave()
         return self._driver.run(tell_logouts(self._clock))
 
     async def alogout(self) -> bool:
-        """As `logout`."""
+        """Like `logout`."""
         await asyncio.to_thread(self._leave)
         return await self._driver.arun(tell_logouts(self._clock))
 
     def token(self, *, surely: bool = False) -> str:
-        """An access token that is good for a moment more; refreshed if it is about to expire.
+        """An access token that stays valid for a moment; refreshed if it is about to expire.
 
-        surely: also if nothing is known of its age. Raises SignedOut, and RefreshFailed where none can be had.
+        surely: refresh also if its expiry is unknown. Raises SignedOut, and RefreshFailed if there is no valid token.
         """
         if (fresh := self._at_hand.fresh(surely)) is not None:
             return fresh
@@ -179,7 +180,7 @@ class Session(Forking):
             self._one_at_a_time.release()
 
     async def atoken(self, *, surely: bool = False) -> str:
-        """As `token`."""
+        """Like `token`."""
         if (fresh := self._at_hand.fresh(surely)) is not None:
             return fresh
         spare, useless = self._at_hand.spare(), await asyncio.to_thread(self._useless, surely)
@@ -193,17 +194,19 @@ class Session(Forking):
             return spare
 
     def refresh(self) -> str:
-        """A new access token, now: when roles have changed, or somebody asks to try again after RefreshFailed."""
+        """Refresh now and return the new access token: after roles have changed, or to try again after
+        RefreshFailed."""
         return self.renewed(self._useless(surely=True), asked=True)
 
     async def arefresh(self) -> str:
-        """As `refresh`."""
+        """Like `refresh`."""
         return await self.arenewed(await asyncio.to_thread(self._useless, True), asked=True)
 
     def renewed(self, refused: str | None, *, asked: bool = False) -> str:
         """An access token other than the refused one. Raises SignedOut and RefreshFailed.
 
-        Whoever waits for a refresh that fails shares its failure. For a moment after it only `asked` tries again.
+        Callers that wait for the same refresh share its failure. For a moment after a failure, only `asked` tries
+        again.
         """
         before = self._failures
         with self._one_at_a_time:
@@ -214,13 +217,13 @@ class Session(Forking):
             return self._renew(refused, asked=asked)
 
     async def arenewed(self, refused: str | None, *, asked: bool = False) -> str:
-        """As `renewed`. All tasks of an event loop that ask at the same time wait for the same refresh."""
+        """Like `renewed`. All tasks of an event loop that call it at the same time share one refresh."""
         if (at_hand := self._at_hand.other_than(refused)) is not None:
             return at_hand
         return await self._arenew(refused, asked=asked)
 
     def check_destination(self, url: str) -> None:
-        """Raise OriginRefused unless `url` is of an origin that this session's token may be sent to."""
+        """Raise OriginRefused unless this session's token may be sent to the origin of `url`."""
         check_setting("url", url, str, "text")
         if origin_of(url) not in self._origins:
             raise OriginRefused(
@@ -233,7 +236,7 @@ class Session(Forking):
         return self._refusals.may_help(origin_of(url), self._at_hand.credentials, refused, self._clock())
 
     def repeated(self, url: str, *, refused: bool) -> bool:
-        """Remember how a request has ended that was repeated. Answers whether its origin is found to refuse all."""
+        """Record the result of a repeated request. Returns whether it shows that the origin refuses everything."""
         origin = origin_of(url)
         found = self._refusals.repeated(origin, self._at_hand.credentials, refused, self._clock())
         if found:
@@ -241,7 +244,7 @@ class Session(Forking):
         return found
 
     def _useless(self, surely: bool) -> str | None:
-        """The access token that is not to be used: the one at hand, or, to be sure, the stored one of unknown age."""
+        """The access token to replace: the one in memory, or, with `surely`, the stored one of unknown age."""
         if self._at_hand.token is not None or not surely:
             return self._at_hand.token
         kept = self._kept.load().credentials
@@ -283,7 +286,7 @@ class Session(Forking):
     def _is_over(self, task: asyncio.Task[str]) -> None:
         self._under_way.pop(task.get_loop(), None)
         if not task.cancelled():
-            task.exception()  # whoever waited for it has it, or has given up
+            task.exception()  # all waiting callers have the result
 
     @contextmanager
     def _observed(self) -> Iterator[None]:
@@ -313,7 +316,7 @@ class Session(Forking):
 
 
 def _issued(answer: Answer | None, now: float) -> Credentials:
-    """The credentials that the answer to a login brings. Raises SignedOut where it is refused, else RefreshFailed."""
+    """The credentials in the response to a login. Raises SignedOut if it was refused, RefreshFailed otherwise."""
     content = {} if answer is None else answer.content()
     if answer is not None and answer.status == 200 and has_tokens(content) and content.get("refresh_token"):
         return credentials_in(content, content["refresh_token"], now)

@@ -1,7 +1,7 @@
-"""Where credentials are kept between two runs: in memory, in a file, in the operating system's keyring.
+"""Where credentials are kept between runs: in memory, in a file, or in the operating system's keyring.
 
-A storage keeps texts, each under a name of its own: that of the endpoint that issued the credentials. The lock of a
-name is for all threads and processes that share the storage, and goes away with its holder.
+A storage keeps texts by name, the name of the endpoint that issued the credentials. Each name has a lock that all
+threads and processes sharing the storage respect, and that vanishes with its holder.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ UNNAMED = ""
 _WRITE_LOCK_SECONDS = 5.0
 _VERSION = 1
 
-# Windows lets nobody read or replace a file that another process has open for the moment.
+# On Windows, a file that another process has open can't be read or replaced.
 _tried_again = tenacity.retry(
     retry=tenacity.retry_if_exception_type(PermissionError),
     wait=tenacity.wait_fixed(0.02),
@@ -39,23 +39,23 @@ _tried_again = tenacity.retry(
 
 
 class Storage(Protocol):
-    """Texts by name. Whatever goes wrong is raised as StorageFailed."""
+    """Texts by name. Raises StorageFailed for every problem."""
 
     def load(self, name: str) -> str | None:
         """The text, or None."""
         ...
 
     def swap(self, name: str, expected: str | None, text: str | None) -> bool:
-        """Replace the text, wholly or not at all, if it is the expected one; None is no text. Answers whether."""
+        """Replace the text atomically if it equals `expected`; None means no text. Returns whether it was replaced."""
         ...
 
     def try_lock(self, name: str) -> Release | None:
-        """Take the lock if it is free; answers what gives it back. None where another has it. Never waits."""
+        """Take the lock if it is free and return the function that releases it, or None if it is taken. Never waits."""
         ...
 
 
 class MemoryStorage(Forking):
-    """In this process, for as long as it runs. A forked child begins with nothing, as two must not use one token."""
+    """In this process's memory. A forked child begins empty, as two processes must not share a token."""
 
     def __init__(self) -> None:
         self.after_fork_in_child()
@@ -87,12 +87,12 @@ class MemoryStorage(Forking):
 
 
 class FileStorage:
-    """In a file that only its owner can read (mode 0600), replaced atomically. Its folder is made if need be."""
+    """In a file that only its owner can read (mode 0600), replaced atomically. Creates its folder if necessary."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         check_setting("path", path, (str, os.PathLike), "a path")
         self._path = Path(path)
-        with suppress(RuntimeError):  # there is no home folder: "~" is a name like any other
+        with suppress(RuntimeError):  # no home folder: "~" stays as it is
             self._path = self._path.expanduser()
 
     def load(self, name: str) -> str | None:
@@ -137,7 +137,7 @@ class FileStorage:
         if not texts:
             _tried_again(self._path.unlink)(missing_ok=True)
             return
-        target = self._path.resolve()  # a link stays one
+        target = self._path.resolve()  # keep symbolic links
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -152,7 +152,7 @@ class FileStorage:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the lock that is for the moments of writing only."""
+        """Hold the short lock around a write."""
         with FileLock(
             self._beside(".lock"), timeout=_WRITE_LOCK_SECONDS, poll_interval=0.005, mode=0o600, thread_local=False
         ):
@@ -210,13 +210,13 @@ class KeyringStorage:
 
     def _lock_file(self, name: str) -> Path:
         digest = _digest(f"{self._service}\0{self._username}\0{name}")
-        user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows each user has a folder of their own
+        user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows each user has their own temporary folder
         return Path(tempfile.gettempdir()) / f"tenure-{user}-{digest}.lock"
 
     def _asked(self, verb: str, function: Callable[..., Any], *arguments: str) -> Any:
         try:
             return function(self._service, *arguments)
-        except Exception as problem:  # a backend raises what its system raises
+        except Exception as problem:  # backends raise exceptions of their system
             raise StorageFailed(
                 f"The keyring can't be {verb} for {self._service}: {type(problem).__name__}. Unlock it, or use a "
                 "FileStorage."
@@ -243,7 +243,7 @@ def _digest(text: str) -> str:
 
 
 def _try_file_lock(path: Path) -> Release | None:
-    # A lock of its own each time: one that is shared would let the threads of a process in together.
+    # A new lock object each time: a shared one would admit several threads of one process.
     lock = FileLock(path, mode=0o600, thread_local=False)
     try:
         lock.acquire(blocking=False)

@@ -1,11 +1,11 @@
 """The access token: a JWT by RFC 9068, signed by the issuer, checked by anyone with the public keys.
 
-Checking is arithmetic and memory: signature, type, issuer, audience, expiry, and a look into the few sessions known
-to be ended. A key is used with its own algorithm only, whatever a token's header says, so that `none`, an HMAC made
-with a public key, or an embedded key can't be talked into being accepted (RFC 8725 sections 3.1 and 3.2).
+A check needs no I/O: signature, type, issuer, audience, expiry, and the few sessions known to have ended. A key is only
+used with its own algorithm, whatever the token's header says. So `none`, an HMAC keyed with a public key, and embedded
+keys are never accepted (RFC 8725 sections 3.1 and 3.2).
 
-The compact form's three segments are joined and split here, because a header is the same for every token of one key: it
-is encoded once, and read once.
+This module joins and splits the compact form itself: the header is the same for every token of a key, so it is encoded
+once and parsed once.
 """
 
 import base64
@@ -31,7 +31,7 @@ MAX_ISSUED_CHARS = 8000
 """The longest token that is issued: with "Authorization: Bearer " before it, the 8 kB that proxies take of one header
 line hold it (nginx large_client_header_buffers, Apache LimitRequestFieldSize)."""
 
-_HEADER_AND_SIGNATURE_CHARS = 512  # of the largest algorithm, RS256, so that a change of algorithm fits as well
+_HEADER_AND_SIGNATURE_CHARS = 512  # RS256, the largest: claims keep fitting when the algorithm changes
 
 RESERVED_CLAIMS = frozenset(
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "auth_time", "scope", "cnf"]
@@ -43,7 +43,7 @@ _REGISTRY = JWSRegistry(algorithms=list(ALGORITHMS))
 
 
 def names_of(algorithm: str) -> tuple[str, ...]:
-    """What a header may call `algorithm`: RFC 9864 names Ed25519, whose older name EdDSA stays accepted."""
+    """The names of `algorithm` in a header: for Ed25519 (RFC 9864), also the older EdDSA."""
     return ("Ed25519", "EdDSA") if algorithm == "Ed25519" else (algorithm,)
 
 
@@ -68,9 +68,9 @@ class Claims:
 
 
 def application_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the application's claims, as JSON keeps them, which nobody can change any more.
+    """An immutable copy of the application's claims, as JSON represents them.
 
-    Raises ConfigurationError for claims that would shadow the token's own, or that JSON can't say.
+    Raises ConfigurationError for claims that would shadow the token's own, or that JSON can't represent.
     """
     if not isinstance(claims, Mapping):
         raise ConfigurationError(f"Application claims are a mapping of names to values, not {type(claims).__name__}.")
@@ -87,7 +87,7 @@ def application_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_fits(payload: Mapping[str, Any]) -> None:
-    """Refuse what would make a token longer than MAX_ISSUED_CHARS (ConfigurationError)."""
+    """Raise ConfigurationError if the token would be longer than MAX_ISSUED_CHARS."""
     length = len(_encode(payload)) * 4 // 3 + _HEADER_AND_SIGNATURE_CHARS
     if length > MAX_ISSUED_CHARS:
         raise ConfigurationError(
@@ -97,7 +97,7 @@ def check_fits(payload: Mapping[str, Any]) -> None:
 
 
 class Signer:
-    """Signs payloads with one key. Exists because the header's text is worked out once."""
+    """Signs payloads with one key, whose header is encoded once."""
 
     def __init__(self, key: SigningKey) -> None:
         self.key = key
@@ -105,16 +105,16 @@ class Signer:
         self._header = json_b64encode({"alg": key.algorithm, "typ": TYPE, "kid": key.kid}) + b"."
 
     def sign(self, payload: Mapping[str, Any]) -> str:
-        """The access token that says `payload`."""
+        """The access token with this payload."""
         signing_input = self._header + urlsafe_b64encode(_encode(payload).encode())
         return (signing_input + b"." + urlsafe_b64encode(self._sign(signing_input))).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A key that signatures are checked with, and the one algorithm that it may be used with.
+    """A public key and the one algorithm it may be used with.
 
-    Raises joserfc's InvalidKeyTypeError and the like where the two don't fit (a P-384 key for ES256).
+    Raises joserfc's InvalidKeyTypeError and similar if the two don't match (a P-384 key for ES256).
     """
 
     algorithm: str
@@ -128,7 +128,7 @@ class Checker:
     """Checks access tokens against keys it is given, for one issuer and one audience. Does no I/O.
 
     now: the clock, in seconds, UTC. clock_skew: how long after its expiry a token is still accepted, in seconds.
-    cache_size: how many verified tokens are remembered until they expire.
+    cache_size: how many verified tokens are cached until they expire.
     """
 
     def __init__(
@@ -147,22 +147,22 @@ class Checker:
         self._waiting: dict[str, list[Callable[[], object]]] = {}
 
     def use_keys(self, keys: Mapping[str, VerifyingKey]) -> None:
-        """From now on believe these keys, by their `kid`, and no others."""
+        """Trust these keys, by their `kid`, and no others."""
         if keys != self._keys:
             self._keys, self._headers, self._cache = dict(keys), {}, {}
 
     def knows_key(self, kid: str) -> bool:
-        """Whether a key of this id is believed."""
+        """Whether a key with this id is trusted."""
         return kid in self._keys
 
     def revoke(self, session_id: str, until: float) -> None:
-        """Refuse this session's tokens; after `until` (seconds, UTC) the last of them has expired: forget it then."""
+        """Refuse this session's tokens until the last of them has expired, at `until` (seconds, UTC)."""
         self._revoked[session_id] = until
         for told in self._waiting.pop(session_id, []):
             told()
 
     def when_revoked(self, session_id: str, told: Callable[[], object]) -> Callable[[], None]:
-        """Call `told`, from any thread, once this session is revoked. Answers what takes that back."""
+        """Call `told`, from any thread, once this session is revoked. Returns a function that cancels that."""
         self._waiting.setdefault(session_id, []).append(told)
         if session_id in self._revoked:
             self.revoke(session_id, self._revoked[session_id])
@@ -185,7 +185,7 @@ class Checker:
         return list(self._revoked)
 
     def forget_expired(self) -> None:
-        """Drop revocations that no living token can need any more."""
+        """Drop revocations whose tokens have all expired."""
         now = self._now()
         for session_id, until in self._revoked.copy().items():
             if until <= now:
@@ -238,7 +238,7 @@ class Checker:
         header = json_b64decode(segment)
         if not isinstance(header, dict) or not isinstance(header.get("kid"), str):
             raise InvalidAccessToken("The access token names no key.")
-        # RFC 9068 section 4: the type must say what it is, so that no other JWT of this issuer passes for one.
+        # RFC 9068 section 4: without the right type, another JWT of this issuer could pass for an access token.
         if str(header.get("typ")).lower() not in (TYPE, "application/" + TYPE):
             raise InvalidAccessToken(f"The access token's type is not {TYPE}.")
         if "crit" in header:
@@ -281,7 +281,7 @@ class Checker:
 
 
 class UnknownKey(InvalidAccessToken):
-    """The token names a key that is not believed (yet). `kid` is what it names."""
+    """The token names an unknown key. `kid` is its id."""
 
     def __init__(self, kid: str) -> None:
         super().__init__("The access token is signed with an unknown key.")

@@ -1,9 +1,8 @@
-"""What a store is asked, as values: each call says all that it needs, and what kind of answer it gets.
+"""The calls to a store, as values: each holds its arguments and has a type of result.
 
-Calls are data, so that the flows can yield them without knowing a store, a batch is a list of them, and every store
-is one function from calls to answers. A store has no opinion: who may do what is decided above it. It promises three
-things: a call happens wholly or not at all, an answer is given only after what it reports is durable, and calls on
-one session happen one after the other.
+Calls are data: flows yield them without knowing a store, a batch is a list of them, and a store is one function from
+calls to results. A store has no policy; the flows decide who may do what. It guarantees three things: a call is atomic,
+it returns only once its effect is durable, and calls on one session are serialized.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,24 +18,25 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """That a change leaves an entry in its subject's audit trail, in the same transaction. address: where it was asked
-    for from, or "". until: when the entry may be forgotten (seconds, UTC)."""
+    """Makes a change leave an entry in its subject's audit trail, in the same transaction. address: where the request
+    came from, or "". until: when the entry may be deleted (seconds, UTC)."""
 
     address: str
     until: float
 
 
 class Call(Generic[T_co]):
-    """One question to a store; the parameter is the type of its answer."""
+    """A call to a store; the parameter is the type of its result."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Create(Call[tuple[str, ...] | None]):
-    """Make a session. With a `limit` on the subject's live sessions, the oldest give way, or this one does.
+    """Create a session. `limit` bounds the subject's live sessions: beyond it, the oldest are ended, or the new one is
+    refused.
 
-    Answers the ids of the sessions that were ended to make room, or None where the new one was refused.
+    Returns the ids of the sessions that were ended to make room, or None if the new one was refused.
     """
 
     session: Session
@@ -45,17 +45,17 @@ class Create(Call[tuple[str, ...] | None]):
     audit: Audit | None = None
 
     def giving_way(self, live: Sequence[Session]) -> Sequence[Session] | None:
-        """Which of the subject's `live` sessions, the oldest first, make room; None where the new one gives way."""
+        """Which of the subject's `live` sessions (oldest first) to end; None to refuse the new one."""
         too_many = [] if self.limit is None else live[: max(0, len(live) - self.limit + 1)]
         return too_many if self.end_oldest or not too_many else None
 
 
 @dataclass(frozen=True, slots=True)
 class Advance(Call[Session | None]):
-    """Compare and set: if the live session's head is the expected one, `head` takes its place.
+    """Compare and set: replace the live session's head with `head` if it is the expected one.
 
-    Answers the session as it is then, or None where anything did not match. `idle_deadline`: when the session is to
-    end if nobody refreshes (seconds, UTC); the end of its absolute lifetime still bounds it.
+    Returns the updated session, or None if anything did not match. `idle_deadline`: when the session ends if nobody
+    refreshes it (seconds, UTC), but never later than its absolute lifetime.
     """
 
     session_id: str
@@ -68,14 +68,14 @@ class Advance(Call[Session | None]):
 
 @dataclass(frozen=True, slots=True)
 class Get(Call[Session | None]):
-    """The session of this id, live or not, or None."""
+    """The session with this id, live or not, or None."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Revoke(Call[Session | None]):
-    """End one session. Answers it as it is then, or None where there was none that was not already revoked."""
+    """End one session. Returns the ended session, or None if there is none or it was already revoked."""
 
     session_id: str
     now: float
@@ -86,7 +86,7 @@ class Revoke(Call[Session | None]):
 
 @dataclass(frozen=True, slots=True)
 class RevokeSubject(Call[tuple[str, ...]]):
-    """End all live sessions of a subject but `except_id`, at once. Answers the ids of those that this ended."""
+    """End all live sessions of a subject but `except_id`, at once. Returns the ids of those that this ended."""
 
     subject: str
     now: float
@@ -106,7 +106,7 @@ class ListSubject(Call[tuple[Session, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class ListAudit(Call[tuple[AuditEntry, ...]]):
-    """The audit trail of a subject, the latest entry first, at most `limit` of them."""
+    """The audit trail of a subject, latest entry first, at most `limit` entries."""
 
     subject: str
     now: float
@@ -115,7 +115,8 @@ class ListAudit(Call[tuple[AuditEntry, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a part of the store holds: `live` sessions, how many of them were `refreshed` lately, `by_client`.
+    """Counts for a part of the store: `live` sessions, how many of them were `refreshed` lately, and how many
+    `by_client`.
 
     cursor and progress: as a Page has them.
     """
@@ -129,8 +130,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Survey(Call[Counts]):
-    """Count those live sessions among the next `limit` of all (from `cursor` on) that are meant. since: from when on a
-    refresh is late enough to be counted (seconds, UTC)."""
+    """Count the matching live sessions among the next `limit` sessions after `cursor`. since: count as refreshed those
+    refreshed after this moment (seconds, UTC)."""
 
     which: Which
     now: float
@@ -150,8 +151,8 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class RevokeWhere(Call[Swept]):
-    """End those live sessions among the next `limit` of all (from `cursor` on) that are meant. The feed does not tell
-    of them: a cutoff does."""
+    """End the matching live sessions among the next `limit` sessions after `cursor`. The revocation feed leaves them
+    out, as a cutoff announces them."""
 
     which: Which
     now: float
@@ -164,7 +165,7 @@ class RevokeWhere(Call[Swept]):
 
 @dataclass(frozen=True, slots=True)
 class ListLatest(Call[Page]):
-    """Live sessions that are meant, the latest login first: at most `limit`, and fewer where few of many are meant."""
+    """Matching live sessions, latest login first: at most `limit`, and fewer if matches are rare."""
 
     which: Which
     now: float
@@ -174,16 +175,16 @@ class ListLatest(Call[Page]):
 
 @dataclass(frozen=True, slots=True)
 class CountAudit(Call[Mapping[tuple[str, str], int]]):
-    """How many logins and ends there were since a moment (seconds, UTC): by kind and reason ("" for none)."""
+    """Count logins and ends since a moment (seconds, UTC), by kind and reason ("" for none)."""
 
     since: float
 
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """Sessions revoked since some position in the feed: ids with the moment (seconds, UTC), and the new position.
+    """Sessions revoked after a position in the feed: ids and moments (seconds, UTC), and the new position.
 
-    What happened at that very position may be told once more the next time; nothing is ever left out.
+    An entry may be repeated the next time; none is ever left out.
     """
 
     position: int
@@ -192,17 +193,17 @@ class Revocations:
 
 @dataclass(frozen=True, slots=True)
 class RevokedSince(Call[Revocations]):
-    """What was revoked after `position` in the store's own count (0: everything that is still remembered)."""
+    """What was revoked after `position` in the store's own count (0: everything it still has)."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Purge(Call[int]):
-    """Delete up to `limit` sessions that ended before `before` (seconds, UTC), and forget revocations that old, and the
-    entries of audit trails that are kept no longer than `now`.
+    """Delete up to `limit` sessions that ended before `before` (seconds, UTC), revocations that old, and audit entries
+    that expired before `now`.
 
-    Answers how many sessions were deleted: fewer than `limit` means that no more are left.
+    Returns how many sessions were deleted; fewer than `limit` means that none are left.
     """
 
     before: float
@@ -212,8 +213,8 @@ class Purge(Call[int]):
 
 @dataclass(frozen=True, slots=True)
 class Scan(Call[Page]):
-    """About `limit` sessions from `cursor` on ("" is the beginning). Each that is there all the while is told once at
-    least, in no order that means anything."""
+    """About `limit` sessions after `cursor` ("" is the beginning), in no particular order. A session that exists
+    throughout the scan is returned at least once."""
 
     cursor: str = ""
     limit: int = 1000
@@ -221,15 +222,15 @@ class Scan(Call[Page]):
 
 @dataclass(frozen=True, slots=True)
 class Restore(Call[bool]):
-    """Keep a live session as it is in another store. Answers whether it was written: one that was revoked here, or
-    refreshed further, stays."""
+    """Copy a live session from another store. Returns whether it was written: a session that was revoked or refreshed
+    further here stays as it is."""
 
     session: Session
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAudit(Call[bool]):
-    """Keep an entry of another store's audit trail, until `until` (seconds, UTC). Answers whether it was new."""
+    """Copy an audit entry from another store, to be kept until `until` (seconds, UTC). Returns whether it was new."""
 
     subject: str
     until: float
@@ -238,7 +239,7 @@ class KeepAudit(Call[bool]):
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Some of all entries of all audit trails, as another store is to keep them. cursor: as a Page has it."""
+    """A page of all audit entries, as calls that copy them to another store. cursor: as in Page."""
 
     entries: tuple[KeepAudit, ...]
     cursor: str
@@ -246,7 +247,7 @@ class AuditPage:
 
 @dataclass(frozen=True, slots=True)
 class ScanAudit(Call[AuditPage]):
-    """About `limit` entries of audit trails from `cursor` on, as Scan does it for sessions."""
+    """About `limit` audit entries after `cursor`, with the guarantees of Scan."""
 
     cursor: str = ""
     limit: int = 1000
@@ -254,8 +255,8 @@ class ScanAudit(Call[AuditPage]):
 
 @dataclass(frozen=True, slots=True)
 class PutRecord(Call[bool]):
-    """Keep a small named text (an account, a client, a signing key). Answers whether it was written: with
-    `replace` false, an existing one stays and the answer is False; with it true, a missing one is not made."""
+    """Store a small named text (an account, a client, a signing key). Returns whether it was written: without
+    `replace`, only a new one is; with it, only an existing one."""
 
     kind: str
     name: str
@@ -265,7 +266,7 @@ class PutRecord(Call[bool]):
 
 @dataclass(frozen=True, slots=True)
 class GetRecord(Call[str | None]):
-    """The text kept under this name, or None."""
+    """The text with this name, or None."""
 
     kind: str
     name: str
@@ -273,14 +274,14 @@ class GetRecord(Call[str | None]):
 
 @dataclass(frozen=True, slots=True)
 class ListRecords(Call[tuple[tuple[str, str], ...]]):
-    """All names of a kind with their texts, in the order of the names."""
+    """All names of a kind with their texts, ordered by name."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRecord(Call[bool]):
-    """Forget a text. Answers whether there was one."""
+    """Delete a text. Returns whether it existed."""
 
     kind: str
     name: str

@@ -1,11 +1,11 @@
 """Cutoffs: ending many sessions at once, after an incident.
 
-A cutoff is a rule that is kept in the store: all sessions that are meant are over. It holds from the moment at which it
-is written: refreshes ask it, and access tokens are refused by it, whatever their number, without a list of sessions.
-Meanwhile the sessions themselves are ended one step after the other, each with an entry in its trail.
+A cutoff is a rule in the store that ends all sessions matching it. It takes effect when it is written: refreshes and
+access tokens are checked against it, without a list of sessions. The sessions themselves are then ended step by step,
+each with an audit entry.
 
-An access token says when its session began and whose client it is, but not which device: where a cutoff is for devices,
-all access tokens of before are refused once, as if they had expired, and whoever is not meant gets another one.
+An access token names its session's start and client, but not its device. A cutoff for devices therefore refuses all
+earlier access tokens once, as if they had expired; a session that does not match gets a new one.
 """
 
 import json
@@ -23,7 +23,7 @@ KIND = "cutoff"
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """at: when it was made, in seconds, UTC. by: by whom. swept: whether all sessions that are meant are ended."""
+    """at: when it was made, in seconds, UTC. by: who made it. swept: whether all matching sessions have been ended."""
 
     at: float
     which: Which
@@ -32,22 +32,22 @@ class Cutoff:
 
     @property
     def name(self) -> str:
-        """The record's name: by the moment, so that they are in their order."""
+        """The record's name, which sorts by time."""
         return f"{round(self.at * 1e6):020d}"
 
     def ends(self, session: Session) -> bool:
-        """Whether a session is over."""
+        """Whether this ends a session."""
         return int(session.created_at) < self.which.before and self.which.includes(session)
 
     def refuses(self, issued_at: float, auth_time: float, client_id: str) -> bool:
-        """Whether an access token is refused. Times are whole seconds, UTC, as a token has them."""
+        """Whether this refuses an access token. Times are in whole seconds, UTC, as in the token."""
         if auth_time >= self.which.before or self.which.client_id not in ("", client_id):
             return False
         return not self.which.device or issued_at <= self.at
 
     @property
     def is_final(self) -> bool:
-        """Whether the session of a refused access token is surely over; otherwise a refresh finds out."""
+        """Whether a refused access token's session has certainly ended; otherwise a refresh finds out."""
         return not self.which.device
 
     def body(self) -> str:
@@ -57,14 +57,14 @@ class Cutoff:
 
 
 def cutoff(now: float, which: Which, by: str) -> Cutoff:
-    """A cutoff that is made now. Without a moment it is for all sessions that began before it, to the whole second, as
-    an access token says it."""
+    """A cutoff made now. Without a moment, it ends all sessions that began before now, in whole seconds as in access
+    tokens."""
     before = min(float(math.ceil(which.before)), float(math.floor(now) + 1))
     return Cutoff(now, Which(before, which.client_id, which.device), by)
 
 
 def cutoff_in(body: str) -> Cutoff:
-    """The cutoff that a record holds."""
+    """Parse a cutoff from its record."""
     kept = json.loads(body)
     which = Which(float(kept.get("before", FOREVER)), kept.get("client_id", ""), kept.get("device", ""))
     return Cutoff(float(kept["at"]), which, str(kept.get("by", "")), bool(kept.get("swept", False)))

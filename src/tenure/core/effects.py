@@ -1,4 +1,4 @@
-"""What a flow may ask of the outside, as values; the drivers are all that carries them out."""
+"""The effects a flow may yield, as values. Only the drivers carry them out."""
 
 import logging
 import traceback
@@ -19,7 +19,7 @@ _log = logging.getLogger("tenure")
 class Ask:
     """A question to the application: a function and its arguments.
 
-    A plain function that is `slow` runs in a worker thread where it would hold up an event loop.
+    A plain function that is `slow` runs in a worker thread, so that it does not block an event loop.
     """
 
     function: Callable[..., Any]
@@ -29,7 +29,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let so many seconds go by."""
+    """Wait for this many seconds."""
 
     seconds: float
 
@@ -39,16 +39,16 @@ Flow = Generator[Effect, Any, T]
 
 
 def call(question: Call[T]) -> Flow[T]:
-    """Yield a store call; what comes back has the call's own type."""
+    """Yield a store call and return its result, typed."""
     return cast(T, (yield question))
 
 
 def ask(what: str, function: Callable[..., Any], *arguments: Any, slow: bool = True) -> Flow[Any]:
-    """Ask the application. `what` names its part ("claims", "authenticator") in the log.
+    """Ask the application. `what` names the part ("claims", "authenticator") in the log.
 
-    An exception of the application's own is logged with its traceback, without the texts that it was asked with (a
-    password), and raised as ApplicationFailed. Errors of tenure pass: an authenticator may raise LoginRefused, or meet
-    a store that is unavailable.
+    The application's own exceptions are logged with a traceback, without the arguments (one may be a password), and
+    raised as ApplicationFailed. Errors of tenure pass through: an authenticator may raise LoginRefused, or meet an
+    unavailable store.
     """
     try:
         return (yield Ask(function, arguments, slow))

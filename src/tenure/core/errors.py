@@ -1,14 +1,14 @@
-"""The errors: one tree, whose names say what was wrong, each with the code that OAuth registers for it.
+"""The errors: one hierarchy, whose names say what was wrong, each with its OAuth error code.
 
-`code` is what goes out as `error` (RFC 6749 section 5.2, RFC 6750 section 3.1), the message is the
-`error_description`. No message ever contains a token, a secret or a password.
+Responses carry `code` as `error` (RFC 6749 section 5.2, RFC 6750 section 3.1) and the message as `error_description`.
+No message contains a token, a secret or a password.
 """
 
 from typing import ClassVar
 
 
 class TenureError(Exception):
-    """Anything that tenure refuses. `code` is the OAuth error code, `reason` says why a session ended."""
+    """Base of all errors. `code` is the OAuth error code, `reason` says why a session ended."""
 
     code: ClassVar[str] = "server_error"
     message: ClassVar[str] = "The request was refused."
@@ -19,7 +19,7 @@ class TenureError(Exception):
 
 
 class ConfigurationError(TenureError):
-    """A setting or an argument of the application makes no sense. The message says which and what is right."""
+    """A setting or an argument is invalid. The message says which one, and what is valid."""
 
 
 class InvalidRequest(TenureError):
@@ -29,14 +29,14 @@ class InvalidRequest(TenureError):
 
 
 class InvalidScope(TenureError):
-    """More scope was asked for than was granted (RFC 6749 section 6)."""
+    """The requested scope exceeds the granted one (RFC 6749 section 6)."""
 
     code = "invalid_scope"
     message = "The scope may be narrowed, not widened: log in again to get more."
 
 
 class UnsupportedGrantType(TenureError):
-    """A grant other than the refresh token was asked for (RFC 6749 section 5.2)."""
+    """The grant type is not refresh_token (RFC 6749 section 5.2)."""
 
     code = "unsupported_grant_type"
     message = "Only grant_type=refresh_token is supported here."
@@ -50,26 +50,26 @@ class InvalidClient(TenureError):
 
 
 class InvalidGrant(TenureError):
-    """The refresh token or the credentials can't be honoured (RFC 6749 section 5.2)."""
+    """The refresh token or the credentials are invalid (RFC 6749 section 5.2)."""
 
     code = "invalid_grant"
 
 
 class ForgedToken(InvalidGrant):
-    """No refresh token of this deployment: made up, cut, mistyped, or sealed with another secret."""
+    """Not a refresh token of this deployment: forged, truncated, mistyped, or sealed with another secret."""
 
     message = "This is no refresh token of this service. Log in again."
     reason = "unknown"
 
 
 class WrongClient(InvalidGrant):
-    """A genuine refresh token, presented by a client that it was not issued to."""
+    """A genuine refresh token, presented by a client it was not issued to."""
 
     message = "This refresh token was issued to another client."
 
 
 class SessionEnded(InvalidGrant):
-    """The session is over, a fresh login is needed: `reason` is expired, revoked, reuse_detected or unknown."""
+    """The session has ended and a fresh login is needed. `reason` is expired, revoked, reuse_detected or unknown."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(_ENDED[reason])
@@ -85,32 +85,32 @@ _ENDED = {
 
 
 class LoginRefused(InvalidGrant):
-    """The person may not have (another) session: the account is gone, or its limit of sessions is reached."""
+    """The user can't have another session: the account is gone, or its limit of sessions is reached."""
 
 
 class InvalidAccessToken(TenureError):
-    """The access token is malformed, expired, for somebody else, or of a session that was ended (RFC 6750)."""
+    """The access token is malformed, expired, for another audience, or of a session that has ended (RFC 6750)."""
 
     code = "invalid_token"
     message = "The access token is not valid."
 
 
 class ExpiredAccessToken(InvalidAccessToken):
-    """A genuine access token whose time is over: refresh it."""
+    """A genuine access token that has expired: refresh it."""
 
     message = "The access token has expired. Refresh it."
     reason = "expired"
 
 
 class RevokedAccessToken(InvalidAccessToken):
-    """A genuine access token of a session that was ended: log in again."""
+    """A genuine access token of a session that has ended: log in again."""
 
     message = "The session of this access token was ended. Log in again."
     reason = "revoked"
 
 
 class InsufficientScope(TenureError):
-    """The access token is good, but not for this (RFC 6750 section 3.1)."""
+    """The access token is valid, but does not allow this (RFC 6750 section 3.1)."""
 
     code = "insufficient_scope"
 
@@ -118,7 +118,7 @@ class InsufficientScope(TenureError):
 class ApplicationFailed(TenureError):
     """Code of the application raised (claims, authenticator, throttle); its exception is the `__cause__`.
 
-    It was asked before anything was written, so nothing has changed: the same request may be sent again.
+    The application is asked before anything is written, so nothing has changed. Send the same request again.
     """
 
     code = "temporarily_unavailable"
@@ -126,9 +126,9 @@ class ApplicationFailed(TenureError):
 
 
 class StoreUnavailable(TenureError):
-    """The store did not answer. Whether it made the change is not known; sending the same request again is right.
+    """The store did not respond, and may or may not have made the change. Send the same request again.
 
-    `detail` is the server's own reason, for operators: it is in no answer to a caller.
+    `detail` is the server's own reason, for operators. No response contains it.
     """
 
     code = "temporarily_unavailable"

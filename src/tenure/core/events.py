@@ -1,6 +1,6 @@
 """What happened, as values: for the log, for metrics, for an application's own hook.
 
-An event never holds a token, a nonce, a key or a password: a session's id and a subject's name are all it needs.
+An event never contains a token, a nonce, a key or a password, only the session's id and the subject.
 """
 
 import logging
@@ -22,11 +22,11 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened.
+    """Something that happened to a session.
 
     at: when, in seconds, UTC. session_id: hexadecimal, as in the access token's `sid`. generation: the presented
     refresh token's place in its family. reason and by: why a session was ended, and by whom. address: where a login, a
-    theft or the end of a session came from, where that is known.
+    theft or the end of a session came from, if known.
     """
 
     kind: Kind
@@ -54,7 +54,7 @@ _LEVELS: dict[str, int] = {
 def tell(event: Event, hook: Hook | None) -> None:
     """Hand `event` to the log (logger "tenure", its fields as the record's `event`) and to the application's hook.
 
-    A hook that fails is logged and costs nobody their session.
+    A hook that raises is logged; the request goes on.
     """
     level = _LEVELS.get(event.kind, logging.INFO)
     if _log.isEnabledFor(level):

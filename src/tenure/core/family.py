@@ -15,8 +15,8 @@ to what the head stores; nobody who was not handed the token's line can.
     head + 2     | its grandparent nonce is the head's                     | ROLLBACK
     newer        | otherwise                                               | REFUSE
 
-ROTATE, RETRY and ROLLBACK are answered with a fresh random child, so that two answers are never equal. That is why
-the leeway is safe: whoever uses its sibling first makes the other's sibling a fork.
+ROTATE, RETRY and ROLLBACK return a fresh random child, so two responses are never equal. That makes the leeway safe:
+the first holder to use their sibling turns the other's into a fork.
 """
 
 import enum
@@ -27,7 +27,7 @@ from tenure.core.tokens import RefreshToken, nonce_hash
 
 
 class Verdict(enum.Enum):
-    """What a presented refresh token turns out to be."""
+    """What a presented refresh token is."""
 
     ROTATE = "rotate"
     RETRY = "retry"
@@ -38,7 +38,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest link of a family that was ever presented: all that is stored of its chain.
+    """The newest link of a family that was ever presented, which is all that the store keeps of the chain.
 
     `attempt_hash` is the hash of the attempt key it was presented with, or None. `rotated_at` is in seconds, UTC.
     """
@@ -61,11 +61,11 @@ def judge(
     *,
     believe_tag: bool = False,
 ) -> Verdict:
-    """What presenting `token` to a family with this `head` means.
+    """Judge `token`, presented to a family with this `head`.
 
     `now` is in seconds, UTC; for `leeway` seconds after a rotation a retry without the attempt key is believed.
-    `believe_tag` adopts a token that is newer than the store although its descent can't be shown: a policy for the
-    days after a restored backup, while which the server's key alone can mint.
+    `believe_tag` adopts a token that is newer than the store although its descent can't be shown: a policy for the days
+    after restoring a backup, during which the server's key alone can mint tokens.
     """
     ahead = token.generation - head.generation
     if ahead == 1:

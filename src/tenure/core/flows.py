@@ -1,14 +1,13 @@
 """The flows: login, refresh and revocation, each written once, as a generator that does no I/O.
 
-A flow *yields* what it needs from the outside (a store call, a question to the application) or what it has to tell
-(an event), is sent the answer, and returns its result. `sessions.py` drives flows with a blocking or an asyncio store;
-tests drive them with none.
+A flow *yields* the effects it needs (a store call, a question to the application, an event), is sent each result, and
+returns its own. `sessions.py` drives flows with a blocking or an asyncio store; tests drive them without one.
 
-A refresh first makes the optimistic move, one compare-and-set in the store. Only where that matches nothing, or where
-the application has to be asked first, does it read the session and ask `judge`.
+A refresh first tries one compare-and-set in the store. Only if that matches nothing, or if the application must be
+asked first, does it read the session and ask `judge`.
 
-Whatever can fail comes before the write: questions to the application, the signing key, random numbers. After it only
-arithmetic stands between the write and the answer, so that nobody's token is used up for nothing.
+Everything that can fail comes before the write: questions to the application, the signing key, random numbers. After
+the write there is only arithmetic, so no token is used up without a response.
 """
 
 import logging
@@ -69,7 +68,7 @@ def login(
     scope: str,
     address: str = "",
 ) -> Flow[TokenPair]:
-    """A new session for a person who was authenticated before, from `address`, where that is known.
+    """Begin a session for an authenticated user. address: where the login comes from, if known.
 
     Raises LoginRefused at the limit of sessions, and ConfigurationError for claims that no token can carry.
     """
@@ -103,7 +102,7 @@ def login(
             Create(session, policy.max_sessions, policy.at_limit == "end_oldest", issuer.audit(now, address))
         )
     except StoreUnavailable:
-        issuer.unanswered.add(session.id)  # it may exist, but nobody will ever hold its token: upkeep ends it
+        issuer.unanswered.add(session.id)  # it may exist, but nobody will hold its token: upkeep ends it
         raise
     if ended is None:
         raise LoginRefused(f"The account has {policy.max_sessions} sessions already. End one of them first.")
@@ -124,13 +123,14 @@ def refresh(
     scope: str | None = None,
     address: str = "",
 ) -> Flow[TokenPair]:
-    """Exchange a refresh token for a new pair. The presented one becomes the head of its family.
+    """Exchange a refresh token for a new pair. The presented token becomes the head of its family.
 
-    attempt: the attempt key, the same for each try of this one refresh. client_id: who presents the token. scope:
-    fewer of the granted scopes, for this access token only (RFC 6749 section 6). address: where it is presented from.
+    attempt: the attempt key, the same for each try of one refresh. client_id: the client that presents the token.
+    scope: a subset of the granted scope, for this access token only (RFC 6749 section 6). address: where the request
+    comes from.
 
-    Raises ForgedToken, WrongClient, InvalidScope, and SessionEnded with the reason; ApplicationFailed, with nothing
-    changed, where the application could not be asked.
+    Raises ForgedToken, WrongClient, InvalidScope, SessionEnded with the reason, and ApplicationFailed, with nothing
+    changed, if the application could not be asked.
     """
     token = yield from genuine(issuer, text)
     return (yield from exchange(issuer, token, attempt=attempt, client_id=client_id, scope=scope, address=address))
@@ -145,7 +145,7 @@ def exchange(
     scope: str | None = None,
     address: str = "",
 ) -> Flow[TokenPair]:
-    """As `refresh`, for a token that was found to be genuine."""
+    """Like `refresh`, for a genuine token that has been parsed."""
     attempt_hash = hash_of_attempt(attempt)
     if scope is not None:
         check_text("scope", scope)
@@ -183,9 +183,10 @@ def _judged(
     now: float,
     address: str,
 ) -> Flow[tuple[Verdict, Session, Mapping[str, Any]]]:
-    """Read the session, judge the token and ask for its claims, again for as long as others move the head in between.
+    """Read the session, judge the token, ask for the claims and move the head; retry if another refresh moved it
+    meanwhile.
 
-    Answers the verdict, the session as it is then, and the claims.
+    Returns the verdict, the updated session, and the claims.
     """
     for _ in range(_RACES_BEFORE_GIVING_UP):
         session = yield from _presentable(token, client_id, now)
@@ -206,7 +207,7 @@ def _judged(
         if verdict is Verdict.REFUSE:
             raise SessionEnded("unknown")
         if issuer.checker.is_revoked(session.id):
-            # Alive in the store, but this instance has heard of its end: a failover has lost that write.
+            # This instance knows that the session was ended, so a failover has lost that write.
             issuer.doubts_store = True
             yield from end_session(issuer, session.id, reason=REVOCATION_LOST, by="policy")
             raise SessionEnded("revoked")
@@ -249,7 +250,7 @@ def _move(
     now: float,
     expected: Head | None = None,
 ) -> Advance:
-    """The compare-and-set that makes `token` the head: of its parent, unless the head is known to be another."""
+    """The compare-and-set that makes `token` the head, in place of `expected`, or of its parent."""
     head = Head(token.generation, nonce_hash(token.session_id, token.nonce), attempt_hash, now)
     if expected is None:
         generation, expected_hash = token.generation - 1, nonce_hash(token.session_id, token.parent)
@@ -260,7 +261,7 @@ def _move(
 
 
 def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str, address: str = "") -> Flow[bool]:
-    """End one session, at once. Answers whether this call ended it; an unknown or ended one is no error."""
+    """End one session, at once. Returns whether this call ended it; an unknown or ended session is no error."""
     for name, value in (("session_id", session_id), ("reason", reason), ("by", by)):
         check_text(name, value)
     if not is_session_id(session_id):
@@ -277,7 +278,7 @@ def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str, addres
 def end_all(
     issuer: Issuer, subject: str, *, except_id: str | None, reason: str, by: str, address: str = ""
 ) -> Flow[int]:
-    """End all live sessions of a subject but `except_id`. Answers how many this call ended."""
+    """End all live sessions of a subject except `except_id`. Returns how many this call ended."""
     check_subject(subject)
     for name, value in (("except_id", except_id or ""), ("reason", reason), ("by", by)):
         check_text(name, value)
@@ -292,10 +293,10 @@ def end_all(
 def end_by_token(
     issuer: Issuer, text: str, *, client_id: str | None, reason: str, by: str, address: str = ""
 ) -> Flow[bool]:
-    """End the session of a genuine refresh token, however old: no holder of one may keep the session alive by that.
+    """End the session of a genuine refresh token, however old the token is.
 
-    client_id: the client it must have been issued to, or None for any. Answers whether this call ended it; raises
-    ForgedToken and WrongClient.
+    client_id: the client it must have been issued to, or None for any. Returns whether this call ended the session.
+    Raises ForgedToken and WrongClient.
     """
     token = yield from genuine(issuer, text)
     session_id = token.session_id.hex()
@@ -307,9 +308,9 @@ def end_by_token(
 
 
 def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[Session]:
-    """The session of a refresh token that would be answered if it were presented now. Changes nothing.
+    """The session of a refresh token that a refresh would accept now. Changes nothing.
 
-    Raises InvalidGrant where it would be refused.
+    Raises InvalidGrant for any other token.
     """
     now = issuer.now()
     token = yield from genuine(issuer, text)
@@ -330,7 +331,7 @@ def list_live(issuer: Issuer, subject: str) -> Flow[tuple[Session, ...]]:
 
 
 def list_audit(issuer: Issuer, subject: str, limit: int) -> Flow[tuple[AuditEntry, ...]]:
-    """The audit trail of a subject, the latest entry first, at most `limit` of them (1 to 1000)."""
+    """The audit trail of a subject, latest entry first, at most `limit` entries (1 to 1000)."""
     check_subject(subject)
     check_limit(limit, MAX_ENTRIES)
     return (yield from call(ListAudit(subject, issuer.now(), limit)))
@@ -342,7 +343,7 @@ def is_session_id(text: str) -> bool:
 
 
 def genuine(issuer: Issuer, text: str) -> Flow[RefreshToken]:
-    """The refresh token that `text` spells. Raises ForgedToken, by arithmetic alone."""
+    """Parse a refresh token and check its tag. Raises ForgedToken, without asking the store."""
     if not isinstance(text, str):
         raise InvalidRequest(f"A refresh token is text, not {type(text).__name__}.")
     try:
@@ -353,9 +354,9 @@ def genuine(issuer: Issuer, text: str) -> Flow[RefreshToken]:
 
 
 def _current_claims(issuer: Issuer, session: Session) -> Flow[Mapping[str, Any] | None]:
-    """The session's claims, with what the application says of it now; None where it says the account is gone.
+    """The session's claims, updated by the application; None if it says that the account is gone.
 
-    Raises ConfigurationError for claims that no token can carry: before the write, so that the session lives on.
+    Raises ConfigurationError for claims that no token can carry, before the write, so that the session is unharmed.
     """
     if issuer.claims is None:
         return session.claims

@@ -1,8 +1,8 @@
-"""Surviving a fork: gunicorn --preload, Celery's prefork, multiprocessing.
+"""Survive a fork: gunicorn --preload, Celery's prefork, multiprocessing.
 
-Threads don't exist in a child, locks may be held there for ever, and a connection that two processes use serves
-neither. So whoever has any of these says what becomes of it: the parent goes on as if nothing had happened, and the
-child makes its own, at its first use. (`subprocess` does not run these: what it starts shares nothing.)
+A child process has none of its parent's threads, may inherit locked locks, and must not share a connection. Each object
+that owns any of these handles a fork here: the parent goes on as before, and the child makes its own at first use.
+(`subprocess` does not run these handlers, as its processes share nothing.)
 """
 
 import os
@@ -12,18 +12,18 @@ from typing import Protocol
 
 
 class Forking(Protocol):
-    """Something that has threads, locks or connections. A class that needs only some of these inherits the others."""
+    """An object with threads, locks or connections. Subclasses override what they need."""
 
     def before_fork(self) -> None:
-        """In the parent, before a fork: put away what must not be shared."""
+        """Called in the parent before a fork: release what must not be shared."""
         return
 
     def after_fork_in_parent(self) -> None:
-        """In the parent, after a fork: go on."""
+        """Called in the parent after a fork: resume."""
         return
 
     def after_fork_in_child(self) -> None:
-        """In the child: forget the parent's threads, locks and connections, without touching what they lead to."""
+        """Called in the child: drop the parent's threads, locks and connections without using them."""
         return
 
 
@@ -33,7 +33,7 @@ _forking: list[Forking] = []
 
 
 def survive_forks(one: Forking) -> None:
-    """From now on, tell `one` of each fork of this process, for as long as it exists."""
+    """Call the handlers of `one` at each fork of this process, for as long as it exists."""
     with _lock:
         _known.add(one)
 

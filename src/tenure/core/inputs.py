@@ -1,4 +1,4 @@
-"""What a flow may be given: the bounds of each text that comes from outside, checked before anything else."""
+"""Input checks: the type and bounds of each value from outside, checked before anything else."""
 
 import hashlib
 import math
@@ -15,7 +15,7 @@ _SCOPE = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
 
 
 def check_text(name: str, value: object, hint: str = "") -> None:
-    """Raise InvalidRequest for what is no text that can be kept; `hint` says how to pass it."""
+    """Raise InvalidRequest unless the value is text that can be stored; `hint` says how to pass it."""
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} is text, not {type(value).__name__}{hint}.")
     try:
@@ -27,7 +27,7 @@ def check_text(name: str, value: object, hint: str = "") -> None:
 
 
 def check_setting(name: str, value: object, kind: type | tuple[type, ...], expected: str) -> None:
-    """Raise ConfigurationError for an argument of a constructor that is of another type than `kind`."""
+    """Raise ConfigurationError for a constructor's argument that is not of type `kind`."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigurationError(f"{name} is {expected}, not {type(value).__name__}.")
     if isinstance(value, str) and not value.isprintable():
@@ -35,7 +35,7 @@ def check_setting(name: str, value: object, kind: type | tuple[type, ...], expec
 
 
 def check_methods(name: str, value: object, *methods: str) -> None:
-    """Raise ConfigurationError for an argument that lacks one of these methods; None has been left out."""
+    """Raise ConfigurationError for an argument that lacks one of these methods; None is fine."""
     if value is None:
         return
     if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in methods):
@@ -43,32 +43,32 @@ def check_methods(name: str, value: object, *methods: str) -> None:
 
 
 def check_function(name: str, value: object) -> None:
-    """Raise ConfigurationError for what can't be called."""
+    """Raise ConfigurationError for a value that can't be called."""
     if not callable(value):
         raise ConfigurationError(f"{name} is a function, not {type(value).__name__}.")
 
 
 def check_limit(value: object, most: int) -> None:
-    """Raise InvalidRequest for what is no number of entries to answer, from 1 to `most`."""
+    """Raise InvalidRequest unless the value is an integer from 1 to `most`."""
     if type(value) is not int or not 1 <= value <= most:
         raise InvalidRequest(f"limit is a whole number from 1 to {most}.")
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Raise ConfigurationError for what is no duration in seconds."""
+    """Raise ConfigurationError unless the value is a duration in seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigurationError(f"{name} is a number of seconds, not {value!r}.")
 
 
 def check_subject(subject: str) -> None:
-    """Raise InvalidRequest for a subject that is empty, too long, or has characters that nobody can see."""
+    """Raise InvalidRequest for a subject that is empty, too long, or contains invisible characters."""
     check_text("subject", subject, ": pass an id as text, str(user.id)")
     if not subject or not subject.isprintable() or len(subject) > MAX_SUBJECT_CHARS:
         raise InvalidRequest(f"subject is text of 1 to {MAX_SUBJECT_CHARS} printable characters.")
 
 
 def check_scope(scope: str) -> None:
-    """Raise InvalidRequest for what is no list of scopes with one space between them (RFC 6749 section 3.3)."""
+    """Raise InvalidRequest unless the value is a space-separated list of scopes (RFC 6749 section 3.3)."""
     check_text("scope", scope)
     if scope and (len(scope) > MAX_SCOPE_CHARS or not _SCOPE.fullmatch(scope)):
         raise InvalidRequest(
@@ -77,7 +77,7 @@ def check_scope(scope: str) -> None:
 
 
 def hash_of_attempt(attempt: str | None) -> bytes | None:
-    """What is kept of an attempt key (32 bytes); raises InvalidRequest for one that is too short to be random."""
+    """The stored hash of an attempt key (32 bytes). Raises InvalidRequest for a key that is too short to be random."""
     if attempt is None:
         return None
     if not isinstance(attempt, str):
@@ -91,14 +91,15 @@ def hash_of_attempt(attempt: str | None) -> bytes | None:
 
 
 def spelling_of(account: str) -> str:
-    """One spelling for names that an authenticator may take for one, so that no other spelling brings more guesses."""
+    """A canonical spelling for names that an authenticator may treat as equal, so that other spellings give no extra
+    guesses."""
     return unicodedata.normalize("NFKC", account).casefold().strip()
 
 
 def shortened(device: str) -> str:
-    """What is kept of a device's name: it is only shown, so that too long a one is cut and not refused.
+    """A device's name, cut to the length that is stored. It is only displayed, so a long one is not an error.
 
-    Raises InvalidRequest for what is no text.
+    Raises InvalidRequest unless it is text.
     """
     if not isinstance(device, str):
         raise InvalidRequest(f"device is text, not {type(device).__name__}.")

@@ -1,6 +1,6 @@
-"""The issuer: what a deployment knows (policy, keys, clock, randomness), and how it makes a pair of tokens.
+"""The issuer: a deployment's policy, keys, clock and randomness, and how it makes a pair of tokens.
 
-The flows take it as their first argument. Time and randomness come out of it and from nowhere else.
+The flows take it as their first argument. It is their only source of time and randomness.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,9 +23,9 @@ ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, An
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a login or a refresh answers. Durations are in seconds; the tokens are left out of the representation.
+    """The result of a login or a refresh. Durations are in seconds; the representation leaves the tokens out.
 
-    refresh_expires_in: what is left of the idle lifetime or of the absolute one, whichever ends first.
+    refresh_expires_in: what remains of the idle or the absolute lifetime, whichever ends first.
     """
 
     access_token: str = field(repr=False)
@@ -39,7 +39,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an answer takes that could fail: made before the write, so that only arithmetic is left after it."""
+    """The parts of a response that could fail. Made before the write, so that only arithmetic follows it."""
 
     signer: Signer = field(repr=False)
     nonce: bytes = field(repr=False)
@@ -99,31 +99,31 @@ class Issuer:
         self._signer: Signer | None = None
 
     def use_cutoffs(self, cutoffs: Sequence[Cutoff]) -> None:
-        """From now on refuse what these refuse."""
+        """Apply these cutoffs from now on."""
         if tuple(cutoffs) != self.checker.cutoffs:
             self.checker.cutoffs = tuple(cutoffs)
             self.heard += 1
 
     def is_cut_off(self, session: Session) -> bool:
-        """Whether a cutoff has ended this session, although it may be alive in the store yet."""
+        """Whether a cutoff has ended this session, even if it is still live in the store."""
         return any(cutoff.ends(session) for cutoff in self.checker.cutoffs)
 
     def use_ring(self, ring: KeyRing, records: tuple[tuple[str, str], ...]) -> None:
-        """From now on sign and check with the keys of `ring`, as they are in the store's `records`."""
+        """Sign and check with the keys of `ring` from now on, as loaded from the store's `records`."""
         self.ring, self.ring_records = ring, records
         self.checker.use_keys({key.kid: VerifyingKey(key.algorithm, key.jwk) for key in ring.keys})
 
     def now(self) -> float:
-        """The time in seconds, UTC, in whole microseconds: a store gives back exactly what it was given."""
+        """The time in seconds, UTC, rounded to microseconds, which stores keep exactly."""
         return round(self._clock(), 6)
 
     def audit(self, now: float, address: str) -> Audit | None:
-        """What a change at `now` that was asked for from `address` leaves in the audit trail, if one is kept."""
+        """The audit entry for a change at `now`, requested from `address`; None if no trail is kept."""
         ttl = self.policy.audit_ttl
         return Audit(shortened(address), now + ttl) if ttl else None
 
     def verified(self, access_token: str) -> Claims:
-        """What a valid access token says. Raises InvalidAccessToken for any other, and tells the observer of it."""
+        """The claims of a valid access token. Raises InvalidAccessToken for any other, and tells the observer."""
         try:
             return self.checker.check(access_token)
         except InvalidAccessToken as problem:
@@ -131,19 +131,19 @@ class Issuer:
             raise
 
     def refused(self, problem: TenureError) -> None:
-        """Tell the observer of a request that is refused."""
+        """Tell the observer about a refused request."""
         if self.observe is not None:
             self.observe(Refused(problem.code, problem.reason))
 
     def heard_revoked(self, session_id: str, revoked_at: float) -> None:
-        """Refuse the access tokens of a revoked session, for as long as one may still be alive."""
+        """Refuse the access tokens of a revoked session until the last of them has expired."""
         self.heard += 1
         if self.observe is not None:
             self.observe(HeardRevoked(max(0.0, self.now() - revoked_at)))
         self.checker.revoke(session_id, revoked_at + self.policy.access_ttl + self.policy.clock_skew)
 
     def draft(self, now: float) -> Draft:
-        """Everything for an answer at `now` that could fail. Raises StoreUnavailable where no signing key is loaded."""
+        """The parts of a response at `now` that could fail. Raises StoreUnavailable if no signing key is loaded."""
         if not self.ring.keys:
             raise StoreUnavailable("The signing keys are not loaded yet. Try again shortly.")
         key = self.ring.signer(now)
@@ -152,7 +152,7 @@ class Issuer:
         return Draft(self._signer, self.random(NONCE_BYTES), self.random(16).hex())
 
     def check_fits(self, session: Session, claims: Mapping[str, Any]) -> None:
-        """Raise ConfigurationError for claims with which the access token would be too long to be sent."""
+        """Raise ConfigurationError for claims that make the access token too long to send."""
         check_fits(self._payload(session, claims, session.scope, self.now(), "0" * 32))
 
     def pair(

@@ -1,8 +1,8 @@
-"""One secret, and the keys that come of it: derived keys, and the ring of keys that sign access tokens.
+"""The keys: those derived from the root secret, and the ring of keys that sign access tokens.
 
 Everything symmetric is derived from the root secret by HKDF (RFC 5869) with a label per use. Signing keys are random;
-they live in the store, encrypted under the root secret, so that every instance shares them. The ring is a value: who
-signs at a given moment is a question of arithmetic, asked of the same list by every instance, so that all agree.
+they live in the store, encrypted under the root secret, so that every instance shares them. The ring is a value: every
+instance computes the key that signs at a given moment from the same list, so all agree.
 
     published --(signing_key_prepublish)--> signs --(until the next key signs)--> checks
              --(until the last token it signed has expired)--> dropped
@@ -40,8 +40,8 @@ _KEY_CLASSES: dict[str, Any] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey, "oct"
 
 @dataclass(frozen=True, slots=True)
 class DerivedKeys:
-    """What one root secret gives: `tag` seals refresh tokens, `wrap` encrypts keys at rest, `mark` signs what a
-    browser keeps to show later that it was here."""
+    """The keys derived from one root secret: `tag` seals refresh tokens, `wrap` encrypts keys at rest, `mark` signs the
+    marks that a browser keeps."""
 
     tag: bytes = field(repr=False)
     wrap: bytes = field(repr=False)
@@ -67,7 +67,7 @@ def _derive(material: bytes, label: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One key of the ring: exactly one algorithm, and the moment (seconds, UTC) from which it signs."""
+    """One key of the ring, with exactly one algorithm, and the moment (seconds, UTC) from which it signs."""
 
     kid: str
     algorithm: str
@@ -85,7 +85,7 @@ def generate_signing_key(algorithm: str, now: float, signs_from: float) -> Signi
     if algorithm not in _GENERATE:
         raise ConfigurationError(f"The algorithm is one of {', '.join(ALGORITHMS)}, not {algorithm!r}.")
     jwk = _GENERATE[algorithm]()
-    # A symmetric key's thumbprint is a hash of the key itself, and a kid is public: hash it once more.
+    # A symmetric key's thumbprint is a hash of the key itself. As a kid is public, hash it once more.
     kid = hashlib.sha256(jwk.thumbprint().encode()).hexdigest()[:22]
     return SigningKey(kid, algorithm, now, signs_from, jwk)
 
@@ -105,7 +105,7 @@ def wrap(key: SigningKey, wrapping_key: bytes, random: Callable[[int], bytes]) -
 
 
 def unwrap(record: str, wrapping_keys: Sequence[bytes]) -> SigningKey | None:
-    """The signing key of a record, or None where none of `wrapping_keys` opens it."""
+    """The signing key of a record, or None if no key in `wrapping_keys` decrypts it."""
     described: dict[str, Any] = json.loads(record)
     sealed = base64.b64decode(described.pop("sealed"))
     for wrapping_key in wrapping_keys:
@@ -121,7 +121,7 @@ def unwrap(record: str, wrapping_keys: Sequence[bytes]) -> SigningKey | None:
 
 
 def algorithm_of(record: str) -> str:
-    """The algorithm of a record's key, which needs no secret to be read."""
+    """The algorithm of a record's key, readable without the secret."""
     return str(json.loads(record)["alg"])
 
 
@@ -130,7 +130,7 @@ def _bound(described: Mapping[str, Any]) -> bytes:
 
 
 def import_jwk(jwk: Mapping[str, Any]) -> Key:
-    """The key that a JWK (RFC 7517) describes; raises ValueError for a type that access tokens are not signed with."""
+    """Parse a JWK (RFC 7517). Raises ValueError for a type that can't sign access tokens."""
     if jwk.get("kty") not in _KEY_CLASSES:
         raise ValueError("unknown key type")
     key: Key = _KEY_CLASSES[jwk["kty"]].import_key(dict(jwk))
@@ -139,7 +139,7 @@ def import_jwk(jwk: Mapping[str, Any]) -> Key:
 
 @dataclass(frozen=True)
 class KeyRing:
-    """All signing keys that still matter, ordered by when they begin to sign."""
+    """All signing keys still in use, ordered by when they begin to sign."""
 
     keys: tuple[SigningKey, ...] = ()
 
@@ -149,7 +149,7 @@ class KeyRing:
         return cls(tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid))))
 
     def signer(self, now: float) -> SigningKey:
-        """The key that signs at `now` (seconds, UTC). Before the first one's time, it is the first."""
+        """The key that signs at `now` (seconds, UTC): the newest whose time has come, or else the first."""
         started = [key for key in self.keys if key.signs_from <= now]
         return started[-1] if started else self.keys[0]
 
@@ -163,7 +163,7 @@ class KeyRing:
         )
 
     def successor_due(self, now: float, policy: Policy, algorithm: str) -> float | None:
-        """From when a key that should be made now would sign (seconds, UTC), or None if none is due."""
+        """When a key made now would begin to sign (seconds, UTC), or None if no new key is due."""
         if not self.keys:
             return now
         newest = self.keys[-1]
@@ -175,5 +175,5 @@ class KeyRing:
         return None
 
     def jwks(self) -> dict[str, Any]:
-        """The public keys as a JWK set (RFC 7517 section 5). Symmetric keys are nobody else's, so they are left out."""
+        """The public keys as a JWK set (RFC 7517 section 5). It leaves out symmetric keys."""
         return {"keys": [key.public() for key in self.keys if key.algorithm != "HS256"]}

@@ -1,7 +1,7 @@
-"""What an instance observes of itself, as values: for metrics and traces, whoever takes them.
+"""What an instance observes about itself, as values, for metrics and traces.
 
-Beside the events, that is what it refuses, how its store does, and how soon it hears of ended sessions elsewhere. None
-of these values names a token; only events name a session and a subject.
+Besides events: refused requests, the store's performance, and how soon it hears of sessions ended elsewhere. None of
+these values contains a token; only events name a session and a subject.
 """
 
 import logging
@@ -20,7 +20,7 @@ LAG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that was refused, with its OAuth code, and the reason where the code has several."""
+    """A refused request, with its OAuth error code, and the reason if the code has several."""
 
     code: str
     reason: str | None
@@ -28,7 +28,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A call that the store has answered after so many seconds; `available` is false where it could not."""
+    """A store call and how many seconds it took; `available` is false if the store did not respond."""
 
     call: str
     seconds: float
@@ -37,14 +37,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A batch of so many calls, in one transaction."""
+    """A transaction with this many calls."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class HeardRevoked:
-    """An ended session that was heard of so many seconds after its end."""
+    """A session's end, and how many seconds later this instance heard of it."""
 
     lag: float
 
@@ -54,7 +54,7 @@ Observer = Callable[[Observation], object]
 
 
 def each(observers: Sequence[Observer]) -> Observer:
-    """One observer that tells all of them. One that fails is logged, and costs nobody anything."""
+    """One observer that calls all of them. An observer that raises is logged; the others are still called."""
 
     def tell(observation: Observation) -> None:
         for observer in observers:

@@ -1,7 +1,7 @@
-"""Where a request comes from and whether it is this machine, this origin, this site: the rules about addresses.
+"""Rules about addresses: loopback, origin and site.
 
-An origin is scheme, host and port (RFC 6454). A site is scheme and registrable domain: what a browser looks at before
-it sends a SameSite cookie. The Public Suffix List says where registrable domains begin.
+An origin is scheme, host and port (RFC 6454). A site is scheme and registrable domain, which decides whether a browser
+sends a SameSite cookie. The Public Suffix List defines registrable domains.
 """
 
 import functools
@@ -36,12 +36,12 @@ def origin_of(url: str) -> str:
 
 
 def path_of(url: str) -> str:
-    """The path of a URL, without a slash at its end."""
+    """The path of a URL, without a trailing slash."""
     return urlsplit(url).path.rstrip("/")
 
 
 def allowed_origin(text: str) -> str:
-    """An origin that a setting names. Raises ConfigurationError for what no browser's Origin header can ever equal."""
+    """Check an origin in a setting. Raises ConfigurationError if no browser's Origin header can equal it."""
     wrong = f"{text!r} can't be an allowed origin: "
     if not isinstance(text, str):
         raise ConfigurationError(f"{wrong}it is text.")
@@ -63,7 +63,7 @@ def allowed_origin(text: str) -> str:
 
 
 def check_path(name: str, path: str) -> None:
-    """Raise ConfigurationError for a path that can't be where endpoints are or a cookie goes."""
+    """Raise ConfigurationError for a path that can't be an endpoint's or a cookie's."""
     if not isinstance(path, str) or not _PATH.fullmatch(path):
         raise ConfigurationError(
             f"{name} is a path like /auth or /api/auth, of letters, digits and . _ ~ -, not {path!r}."
@@ -71,16 +71,16 @@ def check_path(name: str, path: str) -> None:
 
 
 def site_of(origin: str) -> tuple[str, str]:
-    """The site of an origin: its scheme, and its registrable domain (or its host, where it has none)."""
+    """The site of an origin: its scheme, and its registrable domain (or its host, if it has none)."""
     parts = urlsplit(origin)
     host = parts.hostname or ""
     return parts.scheme, _registrable(host) or host
 
 
 def other_sites(origin: str, allowed: frozenset[str]) -> list[str]:
-    """Those of the `allowed` origins whose pages are of another site: no browser sends them a SameSite cookie.
+    """The `allowed` origins of other sites: browsers send no SameSite cookie with requests of their pages.
 
-    None where the list of public suffixes is not installed.
+    None if the list of public suffixes is not installed.
     """
     if find_spec("publicsuffixlist") is None:
         return []

@@ -1,6 +1,6 @@
-"""For an operator who wants to see, and after an incident to end: flows over all sessions, whatever their number.
+"""Flows over all sessions, for operators: count and list them, and end many after an incident.
 
-Each goes step by step, with a pause between, so that whoever refreshes meanwhile waits for a few milliseconds at most.
+Each proceeds in steps with pauses, so that a refresh waits for a few milliseconds at most.
 """
 
 import re
@@ -32,11 +32,11 @@ Progress = Callable[[float], object]
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What is there, and what has happened since `since` (seconds, UTC).
+    """The sessions there are, and what has happened since `since` (seconds, UTC).
 
-    live: live sessions; by_client: whose. refreshed: live sessions that were refreshed since then (a refresh leaves no
-    other trace). logins, ended (by reason) and thefts: from the audit trail. estimated: not all sessions were looked
-    at, so that live, by_client and refreshed are extrapolated from those that were: their ids are random.
+    live: live sessions; by_client: the same for each client. refreshed: live sessions that were refreshed since then (a
+    refresh leaves no other trace). logins, ended (by reason) and thefts: from the audit trail. estimated: live,
+    by_client and refreshed are extrapolated from a sample, which is fair as ids are random.
     """
 
     now: float
@@ -50,14 +50,14 @@ class Overview:
 
     @property
     def thefts(self) -> int:
-        """Sessions that were ended since then because an old refresh token was presented."""
+        """How many sessions were ended because an old refresh token was presented."""
         return self.ended.get("reuse_detected", 0)
 
 
 def which_sessions(before: float | None = None, client_id: str = "", device: str = "") -> Which:
-    """Which sessions are meant. Raises InvalidRequest for what makes no sense.
+    """Check and build a selection of sessions. Raises InvalidRequest for invalid arguments.
 
-    before: they began before this moment, in seconds since 1970, UTC (a datetime's `timestamp()`).
+    before: sessions that began before this moment, in seconds since 1970, UTC (a datetime's `timestamp()`).
     """
     check_text("client_id", client_id)
     check_text("device", device)
@@ -76,7 +76,8 @@ def _check_moment(name: str, value: object) -> None:
 
 
 def overview(issuer: Issuer, *, since: float | None = None, steps: int | None = None) -> Flow[Overview]:
-    """Count what is there and what has happened lately (a day by default); look at no more than so many `steps`."""
+    """Count the sessions and what happened lately (in the last day by default), looking at no more than `steps`
+    steps."""
     if since is not None:
         _check_moment("since", since)
     now = issuer.now()
@@ -96,13 +97,13 @@ def overview(issuer: Issuer, *, since: float | None = None, steps: int | None = 
 
 
 def count_where(issuer: Issuer, which: Which, told: Progress = lambda _: None) -> Flow[int]:
-    """How many live sessions are meant."""
+    """Count the matching live sessions."""
     live, *_ = yield from _survey(issuer, which, issuer.now(), None, told)
     return live
 
 
 def latest(issuer: Issuer, which: Which, *, cursor: str = "", limit: int = 100) -> Flow[Page]:
-    """Live sessions that are meant, the latest login first. Raises InvalidRequest."""
+    """The matching live sessions, latest login first. Raises InvalidRequest."""
     check_limit(limit, LONGEST_PAGE)
     check_text("cursor", cursor)
     if cursor and not _CURSOR.fullmatch(cursor):
@@ -111,7 +112,7 @@ def latest(issuer: Issuer, which: Which, *, cursor: str = "", limit: int = 100) 
 
 
 def cut_off(issuer: Issuer, which: Which, by: str) -> Flow[Cutoff]:
-    """End all sessions that are meant, from this moment on. `sweep` does the rest."""
+    """End all matching sessions from this moment on, by a cutoff. `sweep` then ends them one by one."""
     check_text("by", by)
     made = cutoff(issuer.now(), which, by)
     yield from call(PutRecord(KIND, made.name, made.body()))
@@ -120,7 +121,7 @@ def cut_off(issuer: Issuer, which: Which, by: str) -> Flow[Cutoff]:
 
 
 def page_of_subject(live: Sequence[Session], cursor: str, limit: int) -> Page:
-    """A page of a subject's sessions, the oldest first. cursor: the id of the last one before, or ""."""
+    """A page of a subject's sessions, oldest first. cursor: the last id of the page before, or ""."""
     ids = [session.id for session in live]
     if cursor and cursor not in ids:
         raise InvalidRequest("cursor is what the page before has answered; that session has ended. Begin again.")
@@ -132,9 +133,9 @@ def page_of_subject(live: Sequence[Session], cursor: str, limit: int) -> Page:
 def sweep(
     issuer: Issuer, made: Cutoff, told: Progress = lambda _: None, *, steps: int | None = None
 ) -> Flow[tuple[int, bool]]:
-    """End the sessions themselves that a cutoff means, each with an entry in its trail, in so many `steps` at most.
+    """End the sessions that match a cutoff, each with an audit entry, in at most `steps` steps.
 
-    Answers how many, and whether that were all: upkeep goes on with the rest.
+    Returns how many were ended, and whether those were all; upkeep goes on with the rest.
     """
     ended, cursor, taken = 0, "", 0
     while taken != steps:
@@ -153,14 +154,14 @@ def sweep(
 
 
 def go_on_sweeping(issuer: Issuer) -> Flow[None]:
-    """Upkeep: go on with cutoffs whose sweep was broken off. Whoever began one has had some time for it."""
+    """Upkeep: resume sweeps that were interrupted, once their own process has had time to finish them."""
     for made in issuer.checker.cutoffs:
         if not made.swept and issuer.now() - made.at > _GRACE_SECONDS:
             yield from sweep(issuer, made)
 
 
 def load_cutoffs(issuer: Issuer) -> Flow[None]:
-    """Use the cutoffs that are in the store. One that is swept is forgotten once no access token of before lives."""
+    """Apply the cutoffs in the store. A swept one is deleted once all earlier access tokens have expired."""
     kept = []
     for name, body in (yield from call(ListRecords(KIND))):
         found = cutoff_in(body)

@@ -1,7 +1,7 @@
-"""The policy: how long things live and what gives way, as one frozen value.
+"""The policy: lifetimes and limits, as one frozen value.
 
-All durations are in seconds. Combinations that make no sense are refused when the value is made, so that nothing
-further down has to ask.
+All durations are in seconds. The constructor refuses combinations that make no sense, so no other code has to check
+them.
 """
 
 import math
@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Lifetimes and limits. Raises ConfigurationError, with a sentence that says why, for nonsense.
+    """Lifetimes and limits. Raises ConfigurationError, with the reason, for combinations that make no sense.
 
     access_ttl: how long an access token lives, in seconds.
     idle_ttl: a session ends this long after its last refresh, in seconds.

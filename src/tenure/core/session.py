@@ -1,4 +1,4 @@
-"""Sessions as a store keeps them and answers them: values, and nothing that acts."""
+"""Sessions as stores keep them: plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ FOREVER = 2.0**42
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login on one device: the grant, and the head of its family. One row for ever.
+    """One login on one device: the grant, and the head of its family. One row, however often it is refreshed.
 
     id: 32 hexadecimal digits. claims: what the application gave at login, for every access token. Times are in
     seconds, UTC. expires_at: when the session ends if nobody refreshes, never later than `ends_at`, the end of its
@@ -45,10 +45,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of a subject's audit trail: a session that was made or ended.
+    """One entry of a subject's audit trail: a login, or the end of a session.
 
-    at: when, in seconds, UTC. address: where that was asked for from, or "". reason and by: why a session was ended,
-    and by whom; of a theft that was found, the reason is "reuse_detected".
+    at: when, in seconds, UTC. address: where the request came from, or "". reason and by: why a session was ended, and
+    by whom; after a theft, the reason is "reuse_detected".
     """
 
     at: float
@@ -63,8 +63,8 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of all sessions, live or not. cursor: where the next page begins, or "" after the last. progress: how much
-    of the store has been seen, from 0 to 1, about."""
+    """A page of sessions, live or not. cursor: where the next page begins, or "" after the last. progress: how much of
+    the store has been read, roughly, from 0 to 1."""
 
     sessions: tuple[Session, ...]
     cursor: str
@@ -73,10 +73,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which sessions are meant: those of which all of this holds.
+    """Selects the sessions that match all of these.
 
-    before: they began before this moment (seconds, UTC). client_id: whose they are, or "" for any. device: a part of
-    the device's name, as it is spelled there, or "" for any.
+    before: began before this moment (seconds, UTC). client_id: of this client, or "" for any. device: the device's name
+    contains this, case-sensitively, or "" for any.
     """
 
     before: float = FOREVER
@@ -84,7 +84,7 @@ class Which:
     device: str = ""
 
     def includes(self, session: Session) -> bool:
-        """Whether a session is meant."""
+        """Whether a session matches."""
         return (
             session.created_at < self.before
             and self.client_id in ("", session.client_id)

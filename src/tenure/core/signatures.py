@@ -1,7 +1,7 @@
 """The signature of an access token (RFC 7518 section 3), made and checked by the cryptography library itself.
 
-Keys are joserfc's, which reads them from JWKs. What a signature needs besides its key is made once, not for each
-signature: that halves its time, and leaves no import in the middle of it, whose lock a fork could find taken.
+joserfc reads the keys from JWKs. Everything else a signature needs is made once, which halves its time, and avoids an
+import during signing, whose lock a fork could inherit.
 """
 
 import hmac
@@ -25,7 +25,7 @@ _P256_BYTES = 32
 
 
 def signing(algorithm: str, jwk: Key) -> Sign:
-    """What signs a message with this key. algorithm: ES256, Ed25519, RS256 or HS256."""
+    """A function that signs a message with this key. algorithm: ES256, Ed25519, RS256 or HS256."""
     key: Any = jwk.get_op_key("sign")
 
     def es256(message: bytes) -> bytes:
@@ -42,7 +42,7 @@ def signing(algorithm: str, jwk: Key) -> Sign:
 
 
 def verifying(algorithm: str, jwk: Key) -> Verify:
-    """What says whether a message has this signature by this key."""
+    """A function that checks whether a message has this signature by this key."""
     key: Any = jwk.get_op_key("verify")
 
     def es256(message: bytes, signature: bytes) -> bool:

@@ -1,14 +1,14 @@
-"""The refresh token's bytes: what it says, how it is sealed, how it is read back.
+"""The refresh token: its contents, its seal, its text form.
 
-A refresh token is one link in a family. It names its session, its place in the chain and three nonces: its own,
-its parent's and its grandparent's. Those let the server tell a rotation from a theft while it stores nothing but the
-newest link that was ever presented. The tag over all of it lets a forged, cut or mistyped token be refused by
-arithmetic alone, before any store is asked.
+A refresh token is one link in a family. It names its session, its place in the chain and three nonces: its own, its
+parent's and its grandparent's. From these the server tells a rotation from a theft while it stores only the newest link
+that was ever presented. A tag over everything lets it refuse a forged, truncated or mistyped token by arithmetic alone,
+without asking the store.
 
     tnr1_  sid 16 | generation 4 | grandparent 16 | parent 16 | nonce 16 | tag 16     (84 bytes, base64url)
 
-84 is a multiple of three, so there is no padding and every token has exactly one spelling. No clock, no store, no
-randomness in here: nonces come in as arguments.
+84 is a multiple of three, so there is no padding, and every token has exactly one spelling. This module has no clock,
+no store and no randomness: nonces are arguments.
 """
 
 import base64
@@ -37,8 +37,8 @@ _NO_NONCE = bytes(NONCE_BYTES)
 class RefreshToken:
     """One link of a family, as its holder has it.
 
-    `session_id` is 16 bytes; `generation` counts from 1; the nonces are 16 bytes each. The nonces are secrets, so
-    that the representation leaves them out.
+    `session_id` is 16 bytes; `generation` counts from 1; the nonces are 16 bytes each. The representation leaves them
+    out, as they are secrets.
     """
 
     session_id: bytes
@@ -61,10 +61,10 @@ def session_id_for(subject: str, random: Callable[[int], bytes]) -> bytes:
 
 
 def bucket_of(subject: str) -> bytes:
-    """The first two bytes of every session id of `subject`, so that a sharded store keeps them together.
+    """The first two bytes of every session id of `subject`, by which a sharded store keeps them together.
 
-    No key goes in: it would part a subject's sessions each time the secret changes, and it would hide nothing, as
-    whoever sees a session id of theirs sees the bucket.
+    It is not keyed: a key would separate a subject's sessions each time the secret changes, and would hide nothing, as
+    a session id shows the bucket.
     """
     return hashlib.sha256(b"tenure subject bucket\0" + subject.encode()).digest()[:BUCKET_BYTES]
 
@@ -75,9 +75,9 @@ def first_token(session_id: bytes, root: bytes, nonce: bytes) -> RefreshToken:
 
 
 def nonce_hash(session_id: bytes, nonce: bytes) -> bytes:
-    """What the store keeps of a nonce: 32 bytes from which it can't be had back.
+    """The hash of a nonce that the store keeps: 32 bytes.
 
-    The session is part of the input, so that whoever holds a copy of all hashes can't search for them all at once.
+    It includes the session, so that a copy of all hashes can't be searched in one go.
     """
     return hashlib.sha256(session_id + nonce).digest()
 
@@ -89,9 +89,9 @@ def seal(token: RefreshToken, key: bytes) -> str:
 
 
 def unseal(text: str, keys: Sequence[bytes]) -> RefreshToken:
-    """The token that `text` spells, if one of `keys` sealed it.
+    """Parse a token that one of `keys` sealed.
 
-    Raises ForgedToken for anything else: it costs two hashes at the most and touches no store.
+    Raises ForgedToken for anything else, at the cost of one hash for each key.
     """
     if _SPELLING.fullmatch(text) is None:
         raise ForgedToken

@@ -1,1 +1,1 @@
-"""What runs flows: against a blocking store or an asyncio one, and the upkeep between."""
+"""Run flows against a blocking or an asyncio store, and the upkeep of an instance."""

@@ -1,6 +1,6 @@
-"""What both fronts are made of: a store, an issuer, an event hook and observers, put together once.
+"""The parts that Tenure and AsyncTenure share: a store, an issuer, an event hook and observers.
 
-`sessions.py` adds what an application calls, with blocking calls and with `await`.
+`sessions.py` adds the public methods, blocking and with `await`.
 """
 
 import logging
@@ -28,7 +28,7 @@ _log = logging.getLogger("tenure")
 
 
 class Deployment(Forking):
-    """What both fronts are made of: a store, an issuer, an event hook.
+    """The parts that Tenure and AsyncTenure share.
 
     store: a URL ("sqlite:///file.db", "postgresql://…", "valkey://…", "memory://") or a Store. secret: the root secret,
     at least 32 random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens'
@@ -119,15 +119,15 @@ class Deployment(Forking):
             raise StoreUnavailable(f"This {name} was closed. Enter it again (with or async with), or make another.")
 
     def after_fork_in_child(self) -> None:
-        """Nobody follows the store here yet: the first use begins to."""
+        """Nothing follows the store in the child until its first use."""
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """What a front forgets in a child process."""
+        """Forget the parent's threads or tasks, in a child process."""
         raise NotImplementedError
 
     def _begin(self) -> None:
-        """What a front does once it is made."""
+        """Called at the end of the constructor."""
         raise NotImplementedError
 
     def jwks(self) -> dict[str, Any]:
@@ -148,6 +148,6 @@ class Deployment(Forking):
         yield from overview.go_on_sweeping(self.issuer)
 
     def _failed_upkeep(self, problem: Exception) -> None:
-        """The next round may go better. Meanwhile the store may have been replaced by a late copy of itself."""
+        """Log a failed round of upkeep. A stale replica may meanwhile have taken the store's place."""
         self.issuer.doubts_store = True
         _log.warning("upkeep will be tried again: %s", problem)

@@ -1,4 +1,4 @@
-"""The two drivers of flows: one with blocking calls, one with `await`. All that they do is what a flow yields."""
+"""The two drivers of flows: one with blocking calls, one with `await`. They carry out the effects a flow yields."""
 
 import asyncio
 import inspect
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def drive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
-    """Drive a flow to its result, with blocking calls. What goes wrong outside is raised inside the flow."""
+    """Run a flow with blocking calls and return its result. Exceptions of an effect are raised inside the flow."""
     try:
         effect = next(flow)
         while True:
@@ -42,7 +42,7 @@ def _performed(effect: Effect, store: Store, hook: Hook | None) -> Any:
 
 
 async def adrive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
-    """Drive a flow to its result, with `await`. What goes wrong outside is raised inside the flow."""
+    """Run a flow with `await` and return its result. Exceptions of an effect are raised inside the flow."""
     try:
         effect = next(flow)
         while True:

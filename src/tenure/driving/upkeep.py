@@ -1,7 +1,6 @@
-"""Upkeep: what an instance does beside answering: follow revocations, keep the ring of signing keys.
+"""Upkeep: what an instance does in the background: follow revocations, maintain the ring of signing keys.
 
-Flows like the others, run by `sessions.py` once at the start and then at intervals. Nothing here is ever waited for by
-a request.
+These are flows like the others, run by `sessions.py` at the start and then at intervals. No request waits for them.
 """
 
 from tenure.core.calls import DeleteRecord, GetRecord, ListRecords, Purge, PutRecord, RevokedSince
@@ -21,7 +20,7 @@ Records = tuple[tuple[str, str], ...]
 
 
 def follow_revocations(issuer: Issuer, position: int) -> Flow[int]:
-    """Hear what was revoked since `position` in the store's feed. Answers the new position."""
+    """Read what was revoked after `position` in the store's feed. Returns the new position."""
     news = yield from call(RevokedSince(position))
     for session_id, revoked_at in news.revoked:
         issuer.heard_revoked(session_id, revoked_at)
@@ -30,7 +29,7 @@ def follow_revocations(issuer: Issuer, position: int) -> Flow[int]:
 
 
 def repeat_revocations(issuer: Issuer) -> Flow[None]:
-    """Where the store may have lost writes: end once more all sessions whose end this instance has heard of lately."""
+    """If the store may have lost writes, end again all sessions whose end this instance has heard of lately."""
     if issuer.doubts_store:
         for session_id in issuer.checker.revoked():
             yield from end_session(issuer, session_id, reason=REVOCATION_LOST, by="policy")
@@ -38,16 +37,16 @@ def repeat_revocations(issuer: Issuer) -> Flow[None]:
 
 
 def end_unanswered(issuer: Issuer) -> Flow[None]:
-    """End the sessions of logins whose answer never came, because the store did not say whether it has made them."""
+    """End the sessions of logins that failed because the store did not say whether it had made them."""
     for session_id in list(issuer.unanswered):
         yield from end_session(issuer, session_id, reason="login_unanswered", by="policy")
         issuer.unanswered.discard(session_id)
 
 
 def load_companions(issuer: Issuer) -> Flow[None]:
-    """Learn from when on this deployment's sessions have companion cookies; note it where nobody has yet.
+    """Load the moment from which this deployment's sessions have companion cookies, and record it the first time.
 
-    A deployment that has signing keys already has sessions without. To be asked before the ring is kept.
+    A deployment that already has signing keys has older sessions without companions. Call this before `keep_ring`.
     """
     since = yield from call(GetRecord(_DEPLOYMENT, _COMPANIONS_SINCE))
     if since is None:
@@ -59,7 +58,7 @@ def load_companions(issuer: Issuer) -> Flow[None]:
 
 
 def load_ring(issuer: Issuer) -> Flow[Records]:
-    """Use the signing keys that are in the store. Answers their records."""
+    """Use the signing keys that are in the store. Returns their records."""
     records = yield from call(ListRecords(_KIND))
     if records != issuer.ring_records:
         issuer.use_ring(KeyRing.of(list(_unwrapped(issuer, records).values())), records)
@@ -67,7 +66,7 @@ def load_ring(issuer: Issuer) -> Flow[Records]:
 
 
 def keep_ring(issuer: Issuer) -> Flow[None]:
-    """Load the signing keys of the store, make the next one when it is due, drop what no living token needs."""
+    """Load the store's signing keys, make the next one when it is due, and drop keys whose tokens have all expired."""
     now = issuer.now()
     records = yield from load_ring(issuer)
     signs_from = issuer.ring.successor_due(now, issuer.policy, issuer.algorithm)
@@ -85,8 +84,8 @@ def keep_ring(issuer: Issuer) -> Flow[None]:
 def rotate_ring(issuer: Issuer, *, at_once: bool = False) -> Flow[SigningKey]:
     """Make a new signing key, of the newest one's algorithm.
 
-    It signs after it has been published long enough, or, `at_once`, from now on, with all others dropped: for a key
-    that leaked. Then access tokens of the old ones are refused, and get refreshed.
+    It begins to sign once it has been published long enough. With `at_once`, for a key that leaked, it signs from now
+    on and all others are dropped; clients then refresh the refused access tokens.
     """
     records = yield from call(ListRecords(_KIND))
     signs_from = issuer.now() + (0 if at_once else issuer.policy.signing_key_prepublish)
@@ -99,7 +98,7 @@ def rotate_ring(issuer: Issuer, *, at_once: bool = False) -> Flow[SigningKey]:
 
 
 def _add_key(issuer: Issuer, records: Records, algorithm: str, signs_from: float) -> Flow[SigningKey]:
-    """Put a new key under the next number: where two instances do so at once, one of them finds it taken."""
+    """Store a new key under the next number. If two instances do so at once, one of them finds it taken."""
     key = generate_signing_key(algorithm, issuer.now(), signs_from)
     number = int(records[-1][0]) + 1 if records else 1
     yield from call(PutRecord(_KIND, f"{number:09d}", wrap(key, issuer.keys.wrap, issuer.random)))
@@ -120,9 +119,9 @@ def _unwrapped(issuer: Issuer, records: Records) -> dict[str, SigningKey]:
 
 
 def purge(issuer: Issuer, keep: float, batch: int = 1000) -> Flow[int]:
-    """Delete one batch of sessions that ended more than `keep` seconds ago. Answers how many were deleted.
+    """Delete one batch of sessions that ended more than `keep` seconds ago. Returns how many were deleted.
 
-    Never sooner than an access token's life, so that verifiers have heard of every revocation.
+    `keep` is at least an access token's lifetime, so that verifiers hear of every revocation.
     """
     least = issuer.policy.access_ttl + issuer.policy.clock_skew
     return (yield from call(Purge(issuer.now() - max(keep, least), issuer.now(), batch)))

@@ -1,4 +1,4 @@
-"""For backends in any language that did their own login, with an API key: make, list and end sessions."""
+"""For backends in any language, with an API key: create sessions after their own login, list and end sessions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -38,10 +38,9 @@ def create_session(service: Service, request: Request) -> Flow[Response]:
 
 
 def list_sessions(service: Service, request: Request) -> Flow[Response]:
-    """GET /admin/sessions: of a `subject`, the oldest first; or of all, the latest first, in pages
+    """GET /admin/sessions: of a `subject`, oldest first; or of all, latest first, in pages
 
-    All can be narrowed to a `client_id`, a `device`, those that began `before` a moment. The answer's `cursor` is the
-    next request's.
+    `client_id`, `device` and `before` (a moment) select among all. The response's `cursor` is for the next request.
     """
     yield from authenticate_api_key(service.clients, request)
     parameters = query(request)
@@ -56,7 +55,7 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
 
 
 def show_overview(service: Service, request: Request) -> Flow[Response]:
-    """GET /admin/overview: how many sessions there are, and what has happened since a moment (a day ago)"""
+    """GET /admin/overview: how many sessions there are, and what has happened since a moment (by default a day ago)"""
     yield from authenticate_api_key(service.clients, request)
     since = _moment(query(request), "since")
     found = yield from overview.overview(service.issuer, since=since, steps=overview.STEPS_AT_A_GLANCE)
@@ -90,7 +89,7 @@ def end_session(service: Service, request: Request) -> Flow[Response]:
 def end_sessions(service: Service, request: Request) -> Flow[Response]:
     """DELETE /admin/sessions: of a `subject`; or of a `client_id`, a `device`, `before` a moment; or `all=true`
 
-    It holds at once. Many sessions are then ended step by step: `complete` says whether that is done.
+    Takes effect at once. Many sessions are then ended step by step; `complete` says whether that is done.
     """
     name = yield from authenticate_api_key(service.clients, request)
     parameters = query(request)

@@ -1,7 +1,7 @@
-"""For people's apps, in JSON: log in, refresh, log out, see and end one's sessions.
+"""For the users' apps, in JSON: log in, refresh, log out, list and end sessions.
 
-Two transports. *body*: both tokens in the answer, for native apps. *cookie*: the refresh token only ever in a cookie,
-for pages. A refresh answers by the transport that it came by.
+There are two transports. *body*: both tokens in the response body, for native apps. *cookie*: the refresh token only in
+a cookie, for pages. A refresh responds by the transport of its request.
 """
 
 from functools import partial
@@ -66,7 +66,7 @@ def login(service: Service, request: Request) -> Flow[Response]:
     try:
         pair = yield from begin()
     except LoginRefused:
-        # At the limit of sessions, that of this very browser makes room: the new one is to replace it.
+        # At the limit of sessions, end this browser's own session, which the login replaces anyway.
         if not (yield from _make_room(service, cookies, subject)):
             raise
         pair = yield from begin()
@@ -76,7 +76,7 @@ def login(service: Service, request: Request) -> Flow[Response]:
 
 
 def _make_room(service: Service, cookies: Cookies, subject: str) -> Flow[bool]:
-    """End this browser's session, if it is one of `subject`. Answers whether it was."""
+    """End this browser's session, if `subject` owns it. Returns whether it did."""
     own = yield from own_refresh_token(service.issuer, cookies)
     session = None if own is None else (yield from call(Get(own.session_id)))
     if session is None or session.subject != subject:
@@ -86,7 +86,7 @@ def _make_room(service: Service, cookies: Cookies, subject: str) -> Flow[bool]:
 
 
 def _acquainted(service: Service, request: Request, username: str) -> str | None:
-    """The id of this browser, if it has signed in to this account before."""
+    """This browser's id, if it has logged in to this account before."""
     cookies = service.cookies_of(request)
     marks = [] if cookies is None else cookies.device_marks()
     known = (device_of(mark, username, service.issuer.mark_keys) for mark in marks)
@@ -104,13 +104,13 @@ def refresh(service: Service, request: Request) -> Flow[Response]:
             return renewed
     pair = yield from throttled_refresh(service, request, token, FIRST_PARTY, None)
     if cookies is not None and cookies.access_tokens():
-        # There are pages that live by this cookie. They need not refresh by themselves then.
+        # Pages without JavaScript use this cookie; renew it, so that they need not refresh themselves.
         return pair_response(pair, cookies, cookies.set_access(pair.access_token, pair.refresh_expires_in))
     return pair_response(pair, cookies)
 
 
 def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[Response | None]:
-    """The access token that a page has just got, for its module: unless the refresh token would be refused."""
+    """The access token that this browser has just obtained for its pages, unless the refresh token would be refused."""
     renewed = renewed_just_now(service, cookies)
     if renewed is None:
         return None
@@ -118,23 +118,23 @@ def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[
     try:
         session = yield from flows.look_up(service.issuer, token, client_id=FIRST_PARTY)
     except InvalidGrant:
-        return None  # a refresh says why
+        return None  # let the refresh say why
     if session.id != claims.session_id:
         return None
     now = service.issuer.now()
     lasts, session_lasts = int(claims.expires_at - now), int(session.expires_at - now)
     pair = TokenPair(access_token, lasts, token, session_lasts, session.id, session.subject, claims.scope)
     content = token_answer(pair)
-    del content["refresh_token"]  # stays in its cookie
+    del content["refresh_token"]  # it stays in its cookie
     return json_response(content)
 
 
 def throttled_refresh(
     service: Service, request: Request, token: str, client_id: str, scope: str | None
 ) -> Flow[TokenPair]:
-    """Refresh, unless too many genuine tokens of this session were refused lately (TooManyRequests).
+    """Refresh. Raises TooManyRequests if too many genuine tokens of this session were refused lately.
 
-    A forged token costs arithmetic only, and is not counted: nobody pays for what others make up.
+    Forged tokens cost only arithmetic and are not counted, so nobody is limited by what others forge.
     """
     genuine = yield from flows.genuine(service.issuer, token)
     session_id = genuine.session_id.hex()
@@ -154,7 +154,7 @@ def throttled_refresh(
 
 
 def logout(service: Service, request: Request) -> Flow[Response]:
-    """POST /auth/logout: what was over already is no error."""
+    """POST /auth/logout: a session that has already ended is no error."""
     token, _ = yield from _presented(service, request)
     ended = {"reason": "logged_out", "by": "owner", "address": request.address}
     if token is not None:
@@ -195,7 +195,7 @@ def end_session(service: Service, request: Request) -> Flow[Response]:
 
 
 def end_sessions(service: Service, request: Request) -> Flow[Response]:
-    """DELETE /auth/sessions, all or (others=true) all but this one"""
+    """DELETE /auth/sessions: all, or with others=true all but this one"""
     claims = _owner(service, request)
     others = query(request).get("others", "false")
     if others not in ("true", "false"):
@@ -212,7 +212,7 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
 
 
 def described(session: Session) -> dict[str, Any]:
-    """A session for a list. Times are in seconds since 1970, UTC."""
+    """A session as JSON. Times are in seconds since 1970, UTC."""
     return {
         "id": session.id,
         "device": session.device,
@@ -225,7 +225,7 @@ def described(session: Session) -> dict[str, Any]:
 
 
 def existing(request: Request) -> Flow[Session]:
-    """The session that the path names; raises NotFound."""
+    """The session named in the path. Raises NotFound."""
     session_id = request.path_parameters["id"]
     session = (yield from call(Get(session_id))) if flows.is_session_id(session_id) else None
     if session is None:
@@ -234,7 +234,7 @@ def existing(request: Request) -> Flow[Session]:
 
 
 def _owner(service: Service, request: Request) -> Claims:
-    """The person, through their own app: a token that another client holds may not see or end their sessions."""
+    """The user's claims. Raises InsufficientScope for another client's token, which may not see or end sessions."""
     claims = caller(service, request)
     if claims.client_id != FIRST_PARTY:
         raise InsufficientScope("Only the application's own tokens may manage sessions.")
@@ -254,9 +254,9 @@ def _wanted_cookies(service: Service, request: Request, body: dict[str, Any]) ->
 
 
 def _presented(service: Service, request: Request) -> Flow[tuple[str | None, Cookies | None]]:
-    """The refresh token of the request, and the cookies if it came in one. The body's goes first.
+    """The refresh token of the request, and the cookies if it came in one. One in the body takes precedence.
 
-    Raises ForeignOrigin, and ForgedToken where only junk came.
+    Raises ForeignOrigin, and ForgedToken if there was only junk.
     """
     body = json_object(request, optional=True)
     if "refresh_token" in body:

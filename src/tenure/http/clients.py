@@ -1,7 +1,7 @@
-"""OAuth clients and API keys: who they are, and how they prove it.
+"""OAuth clients and API keys: registration and authentication.
 
-Their secrets are random and long, so that one plain hash is all that is kept of them; nothing slower is needed, unlike
-for passwords. Each is shown once, when it is made.
+Their secrets are long and random, so a plain hash is enough; unlike passwords, they need no slow one. Each is shown
+once, when it is created.
 """
 
 import base64
@@ -41,7 +41,7 @@ class Client:
 
 
 def add_client(client_id: str, random: Callable[[int], bytes], *, public: bool) -> Flow[str | None]:
-    """Register a client. Answers its secret, or None for a public one. Raises ConfigurationError for a taken id."""
+    """Register a client. Returns its secret, or None for a public one. Raises ConfigurationError for a taken id."""
     _check_name("A client's id", client_id)
     secret = None if public else _text_of(random(SECRET_BYTES))
     body = json.dumps({"secret_hash": None if secret is None else _hash(secret)})
@@ -57,12 +57,12 @@ def list_clients() -> Flow[list[Client]]:
 
 
 def remove_client(client_id: str) -> Flow[bool]:
-    """Forget a client: its tokens can't be refreshed any more. Answers whether there was one."""
+    """Remove a client: its tokens can't be refreshed any more. Returns whether it existed."""
     return (yield from call(DeleteRecord(_CLIENT, client_id)))
 
 
 def find_client(client_id: str) -> Flow[Client | None]:
-    """The client of this id. The application's own is always there, and public."""
+    """The client with this id. The application's own always exists, and is public."""
     if client_id == FIRST_PARTY:
         return Client(FIRST_PARTY)
     body = yield from call(GetRecord(_CLIENT, client_id))
@@ -70,8 +70,8 @@ def find_client(client_id: str) -> Flow[Client | None]:
 
 
 class KnownClients:
-    """Clients that were found lately. Who refreshes is the same few again and again: each is asked of the store once a
-    second at the most, so that a refresh need not wait for two answers. A removed client is refused within a second.
+    """A cache of clients: the store is asked for each at most once a second, so that a refresh does not wait for two
+    calls. A removed client is refused within a second.
     """
 
     def __init__(self) -> None:
@@ -79,17 +79,17 @@ class KnownClients:
         self._api_keys: set[str] = set()
 
     def remember_api_key(self, key_hash: str) -> None:
-        """An API key was shown that the store knows."""
+        """Remember an API key that the store has accepted."""
         self._api_keys.add(key_hash)
 
     def knows_api_key(self, request: Request) -> bool:
-        """Whether the request carries an API key that was good before: for what operators may hear while the store,
-        which has the last word on keys, does not answer."""
+        """Whether the request carries an API key that was accepted before. Used only for what operators may see while
+        the store, which decides on keys, is unavailable."""
         key = bearer(request)
         return key is not None and _hash(key) in self._api_keys
 
     def find(self, client_id: str, now: float) -> Flow[Client | None]:
-        """The client of this id; `now` is in seconds, UTC."""
+        """The client with this id; `now` is in seconds, UTC."""
         known = self._found.get(client_id)
         if known is not None and 0 <= now - known[1] < KNOWN_SECONDS:
             return known[0]
@@ -104,9 +104,9 @@ class KnownClients:
 def authenticate_client(
     known: KnownClients, request: Request, parameters: Mapping[str, str], now: float
 ) -> Flow[Client]:
-    """The client that makes this request, by client_secret_basic, client_secret_post or none (RFC 6749 section 2.3).
+    """Authenticate the client, by client_secret_basic, client_secret_post or none (RFC 6749 section 2.3).
 
-    Raises InvalidClient, and InvalidRequest where a request uses two ways at once.
+    Raises InvalidClient, and InvalidRequest if a request uses two methods at once.
     """
     basic = _basic_credentials(request)
     if basic is not None and "client_secret" in parameters:
@@ -129,7 +129,7 @@ def _proves(client: Client, secret: str | None) -> bool:
 
 
 def _basic_credentials(request: Request) -> tuple[str, str] | None:
-    """Id and secret from the header, which are form-encoded before they are joined (RFC 6749 section 2.3.1)."""
+    """Id and secret from the Authorization header, form-encoded before they were joined (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -143,7 +143,7 @@ def _basic_credentials(request: Request) -> tuple[str, str] | None:
 
 
 def add_api_key(name: str, random: Callable[[int], bytes]) -> Flow[str]:
-    """Make an API key for the admin endpoints. Answers it; it can't be had again. Raises ConfigurationError."""
+    """Create an API key for the admin endpoints and return it; it is not stored. Raises ConfigurationError."""
     _check_name("An API key's name", name)
     if name in (yield from list_api_keys()).values():
         raise ConfigurationError(f"There is an API key {name} already.")
@@ -159,7 +159,7 @@ def list_api_keys() -> Flow[dict[str, str]]:
 
 
 def remove_api_key(name: str) -> Flow[bool]:
-    """Forget an API key. Answers whether there was one."""
+    """Remove an API key. Returns whether it existed."""
     for key_hash, other in (yield from list_api_keys()).items():
         if other == name:
             return (yield from call(DeleteRecord(_API_KEY, key_hash)))
@@ -167,9 +167,9 @@ def remove_api_key(name: str) -> Flow[bool]:
 
 
 def authenticate_api_key(known: KnownClients, request: Request) -> Flow[str]:
-    """The name of the API key that the request carries; raises InvalidClient.
+    """Authenticate an API key and return its name. Raises InvalidClient.
 
-    The store is asked by the key's hash, which says nothing of how near a wrong key came.
+    The lookup is by the key's hash, so its time reveals nothing about a wrong key.
     """
     key = bearer(request)
     body = None

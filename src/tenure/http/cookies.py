@@ -1,12 +1,12 @@
-"""The browser's transport: the refresh token only ever in a cookie that no script can read.
+"""The browser transport: the refresh token only in a cookie that no script can read.
 
 `__Secure-`, HttpOnly, Secure, SameSite=Strict, and a Path that keeps it away from every other request (RFC 6265bis).
-Browsers are also asked where a request comes from: a cookie that rides along on a request from another origin is no
-proof of anybody's wish.
+The request's origin is checked as well: a cookie sent along with a request from another origin does not show the user's
+intent.
 
 A cookie with a path can't be `__Host-`, so a neighbouring subdomain could set one of the same name (Domain=example.com)
-and sign people in as somebody else. A companion ties it to this host: a `__Host-` cookie that names the session whose
-refresh token was handed out here. Which of several cookies of one name is ours is decided in `presented.py`.
+and log users in as somebody else. A companion ties it to this host: a `__Host-` cookie that names the session whose
+refresh token was issued here. `presented.py` decides which of several cookies with one name is ours.
 """
 
 import hashlib
@@ -23,26 +23,25 @@ from tenure.http.messages import Request
 
 MARK_SECONDS = 10
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
-DEVICE_SECONDS = 400 * 86400  # as long as browsers keep a cookie
+DEVICE_SECONDS = 400 * 86400  # the longest that browsers keep a cookie
 
 Header = tuple[str, str]
 
 
 class ForeignOrigin(InvalidRequest):
-    """A browser made this request for a page of another origin."""
+    """A browser sent this request for a page of another origin."""
 
     message = "This request comes from another origin, which is not allowed to use the cookie."
 
 
 @dataclass(frozen=True, slots=True)
 class CookieTransport:
-    """How the refresh token's cookie is set and when it is believed.
+    """How the refresh token's cookie is set and checked.
 
     prefix: what the cookies' names begin with. origin: the service's own (scheme, host, port). allowed_origins: other
-    origins whose pages may use the cookie. path: where the cookie goes, as the browser sees it; by default it follows
-    from where each request came in. Over plain http, which only this machine itself may use, `__Secure-` and Secure are
-    left out. Raises ConfigurationError where the origin is plain http and not this machine, and for origins and paths
-    that can't be.
+    origins whose pages may use the cookie. path: the cookie's path, as the browser sees it; by default it is derived
+    from each request. Over plain http, which only loopback may use, `__Secure-` and Secure are left out. Raises
+    ConfigurationError for plain http to another machine, and for invalid origins and paths.
     """
 
     origin: str
@@ -72,18 +71,18 @@ class CookieTransport:
 
     @property
     def name(self) -> str:
-        """The refresh token's cookie's name."""
+        """The name of the refresh token's cookie."""
         return f"{'__Secure-' if self.secure else ''}{self.prefix}-refresh"
 
     def host_name(self, name: str) -> str:
-        """The name of a cookie for all of this host, and for no other."""
+        """The name of a cookie for this whole host and no other."""
         return f"{'__Host-' if self.secure else ''}{self.prefix}-{name}"
 
     def check_origin(self, request: Request) -> None:
         """Raise ForeignOrigin for a browser's request from a page of another origin.
 
-        Browsers that send Sec-Fetch-Site know best; the others send Origin with every request that changes something.
-        A client that sends neither is no browser, and nobody can make it send a cookie that it was not given.
+        Sec-Fetch-Site decides if the browser sends it; other browsers send Origin with every request that changes
+        something. A client that sends neither is not a browser, so no page can make it send a cookie.
         """
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         if site == "same-origin" or (origin is None and site in ("none", None)):
@@ -93,9 +92,9 @@ class CookieTransport:
 
 
 class Cookies:
-    """The cookies of one request, and those that its answer sets.
+    """The cookies of one request, and those that its response sets.
 
-    path: where the refresh token's cookie goes. keys: what companions are signed with, the first by new ones.
+    path: the path of the refresh token's cookie. keys: check the signatures of companions; the first one signs.
     """
 
     def __init__(self, transport: CookieTransport, request: Request, path: str, keys: Sequence[bytes]) -> None:
@@ -107,15 +106,15 @@ class Cookies:
         self._values = [(name, value) for name, _, value in parts if value]
 
     def refresh_tokens(self) -> list[str]:
-        """All that came under the refresh token's name: more than one where somebody else set one, too."""
+        """All values of the refresh token's cookie: more than one if somebody else has set one, too."""
         return self._all(self.transport.name)
 
     def own_session_ids(self) -> list[str]:
-        """The session whose refresh token was handed out here, under this path, by the companion."""
+        """The session whose refresh token was issued under this path, according to the companion."""
         return self._named_by(self._all(self._companion_name))
 
     def host_session_ids(self) -> list[str]:
-        """The sessions whose refresh tokens were handed out on this host, under whatever path."""
+        """The sessions whose refresh tokens were issued on this host, under any path."""
         prefix = self.transport.host_name("session-")
         return self._named_by([value for name, value in self._values if name.startswith(prefix)])
 
@@ -124,17 +123,17 @@ class Cookies:
         return self._all(self.transport.host_name("access"))
 
     def device_marks(self) -> list[str]:
-        """What shows that this browser has signed in before."""
+        """The device marks, which show that this browser has logged in before."""
         return self._all(self._device_name)
 
     def was_bounced(self) -> bool:
-        """Whether this navigation comes back from being refreshed."""
+        """Whether this navigation returns from a refresh."""
         return bool(self._all(self.transport.host_name("bounced")))
 
     def set_refresh(self, refresh_token: str, session_id: str, max_age: int) -> list[Header]:
-        """The headers that hand `refresh_token` to the browser, with its companion, for `max_age` seconds.
+        """The headers that set `refresh_token` and its companion for `max_age` seconds.
 
-        Others of its name are cleared first, so that they come no more.
+        Others of the same name are cleared first.
         """
         return [
             *self._clear_strays(),
@@ -148,30 +147,30 @@ class Cookies:
         ]
 
     def clear(self) -> list[Header]:
-        """The headers that make the browser forget who is signed in; not which accounts have signed in here."""
+        """The headers that clear the session's cookies, but not the device marks."""
         return [*self.set_refresh("", "", 0), self.set_access("", 0)]
 
     def set_access(self, access_token: str, max_age: int) -> Header:
-        """The header that hands an access token to a browser whose pages carry no JavaScript. SameSite=Lax, so that a
-        link on another site leads to a page that knows its reader."""
+        """The header that sets an access token for pages without JavaScript. SameSite=Lax, so that the user is logged
+        in after following a link from another site."""
         return self._everywhere(self.transport.host_name("access"), access_token, max_age)
 
     def set_device(self, mark: str) -> Header:
-        """The header that marks a browser as one that has signed in."""
+        """The header that sets a device mark."""
         return self._here(self._device_name, mark, DEVICE_SECONDS)
 
     def mark(self, expires_in: int) -> Header:
-        """The header that lets a navigation show that it comes back from being refreshed; not for longer than its
-        access token lives, `expires_in` seconds."""
+        """The header that marks a navigation as returning from a refresh, for at most the access token's lifetime of
+        `expires_in` seconds."""
         return self._everywhere(self.transport.host_name("bounced"), "1", min(MARK_SECONDS, expires_in))
 
     def unmark(self) -> Header:
-        """The header that takes the mark back."""
+        """The header that clears the mark."""
         return self._everywhere(self.transport.host_name("bounced"), "", 0)
 
     @property
     def _companion_name(self) -> str:
-        # By path, so that two deployments on one host don't take each other's.
+        # By path, so that two deployments on one host don't mix up theirs.
         return self.transport.host_name(f"session-{hashlib.sha256(self.path.encode()).hexdigest()[:8]}")
 
     @property
@@ -195,8 +194,8 @@ class Cookies:
         return "set-cookie", f"{name}={value}; {attributes}{'; Secure' if self.transport.secure else ''}"
 
     def _clear_strays(self) -> list[Header]:
-        """Where several of one name came: clear all that may have been set for this address under other paths, or for
-        the domains above (a browser ignores those that are public suffixes)."""
+        """If several cookies of one name came, clear all that may have been set under other paths or for parent domains
+        (a browser ignores those that are public suffixes)."""
         if len(self.refresh_tokens()) < 2:
             return []
         steps = f"{self.request.root}{self.request.path}".split("/")

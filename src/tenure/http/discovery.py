@@ -1,4 +1,4 @@
-"""What the service says of itself: its metadata, its public keys, its health."""
+"""What the service publishes about itself: metadata, public keys, health."""
 
 from dataclasses import replace
 from functools import cache
@@ -15,7 +15,7 @@ from tenure.http.service import Service
 def metadata(service: Service, request: Request) -> Response:
     """GET /.well-known/oauth-authorization-server (RFC 8414 section 2)"""
     url = service.issuer.url.rstrip("/")
-    if not path_of(url):  # otherwise it says by itself below which path this service is reached
+    if not path_of(url):  # otherwise the issuer already includes the path
         url += request.root
     secrets = ["client_secret_basic", "client_secret_post"]
     return _public(
@@ -40,7 +40,7 @@ def jwks(service: Service, _: Request) -> Response:
 
 
 def browser_module(_service: Service, _: Request) -> Response:
-    """GET /auth/tenure.js: the module that pages import. Its endpoints are where it comes from itself."""
+    """GET /auth/tenure.js: the browser module. It finds the endpoints relative to its own URL."""
     return Response(
         200,
         [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=300")],
@@ -56,12 +56,12 @@ def _module() -> bytes:
 
 
 def healthz(_service: Service, _: Request) -> Response:
-    """GET /healthz: the process answers"""
+    """GET /healthz: the process responds"""
     return json_response({"status": "ok"})
 
 
 def readyz(service: Service, request: Request) -> Flow[Response]:
-    """GET /readyz: the store takes a write, too. With an API key, the answer says why it does not."""
+    """GET /readyz: the store accepts writes as well. With an API key, the response says why not."""
     probe = PutRecord("readiness", "probe", repr(service.issuer.now()), replace=True)
     try:
         if not (yield from call(probe)):

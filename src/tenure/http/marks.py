@@ -1,9 +1,10 @@
-"""What a browser keeps to show later that it was here: signed, so that nobody can make one up. It opens nothing.
+"""Marks: what a browser keeps to show later that it was here. Signed, so that they can't be forged; they grant no
+access.
 
-A device mark says that a browser has signed in to an account before: whoever shows one for the account that they sign
-in to is counted by themselves, and not with strangers (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+A device mark says that a browser has logged in to an account before. Logins with one are rate-limited separately from
+strangers' (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 
-A companion says which session's refresh token was handed out to a browser on this host.
+A companion says which session's refresh token was issued to a browser on this host.
 """
 
 import hmac
@@ -16,23 +17,23 @@ _MAC_CHARS = 32
 
 
 def device_mark(account: str, key: bytes, random_id: bytes) -> str:
-    """The mark of a browser that has signed in to `account` just now. random_id: 12 random bytes."""
+    """A mark for a browser that has just logged in to `account`. random_id: 12 random bytes."""
     device = random_id.hex()
     return _signed(device, _device(account), key)
 
 
 def device_of(mark: str, account: str, keys: Sequence[bytes]) -> str | None:
-    """The id of the browser that shows `mark`, if one of `keys` made it for `account`; None otherwise."""
+    """The browser's id in `mark`, if one of `keys` signed it for `account`; None otherwise."""
     return _read(mark, _device(account), keys)
 
 
 def companion_of(session_id: str, key: bytes) -> str:
-    """What names a session in the browser that its refresh token was handed out to."""
+    """A companion that names a session, for the browser that gets its refresh token."""
     return _signed(session_id, "session", key)
 
 
 def session_of(companion: str, keys: Sequence[bytes]) -> str | None:
-    """The session that a companion names, if one of `keys` made it; None otherwise."""
+    """The session that a companion names, if one of `keys` signed it; None otherwise."""
     return _read(companion, "session", keys)
 
 

@@ -1,7 +1,7 @@
-"""Requests and responses as plain values, and the reading of bodies: bounded, strict, with a sentence for each fault.
+"""Requests and responses as plain values, and bounded, strict parsing of bodies, with a message for each fault.
 
-A parameter that occurs twice is refused, in a query, a form (RFC 6749 section 3.2) and a JSON object alike: two
-readers of one message must never see two different things.
+A parameter that occurs twice is refused, in a query, a form (RFC 6749 section 3.2) and a JSON object alike, as two
+parsers could read it differently.
 """
 
 import json
@@ -22,10 +22,10 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request. Header names are in lower case; `address` is the client's; `path_parameters` come from the
-    route. The body and the headers may hold secrets, so that the representation leaves them out.
+    route. The representation leaves out body and headers, as they may contain secrets.
 
-    root: what browsers see before `path`: where the application is mounted. endpoints: where our own endpoints are, as
-    browsers see it, if the framework knows.
+    root: the part of the URL's path before `path`, where the application is mounted. endpoints: the path of tenure's
+    endpoints, as browsers see it, if the framework knows it.
     """
 
     method: str
@@ -50,7 +50,7 @@ _PAGE_HEADERS = [
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response. `headers` are all that go out: nobody may guess a type, and no other site may frame a page."""
+    """One HTTP response. `headers` are complete, with those that forbid sniffing the type and framing the page."""
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
@@ -62,20 +62,20 @@ class Response:
 
 
 class RequestError(InvalidRequest):
-    """A request that is refused with another status than 400. `headers` go out with the answer."""
+    """A refusal with a status other than 400. `headers` are added to the response."""
 
     status: ClassVar[int] = 400
     headers: Sequence[tuple[str, str]] = ()
 
 
 class NotFound(RequestError):
-    """There is no such thing, or not for this caller."""
+    """It does not exist, or not for this caller."""
 
     status = 404
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, but not with this method (RFC 9110 section 15.5.6)."""
+    """The path exists, but does not support this method (RFC 9110 section 15.5.6)."""
 
     status = 405
 
@@ -93,7 +93,7 @@ class BodyTooLarge(RequestError):
 
 
 class WrongContentType(RequestError):
-    """The body is of another type than the endpoint reads."""
+    """The body's content type is not the endpoint's."""
 
     status = 415
 
@@ -112,14 +112,15 @@ class TooManyRequests(RequestError):
 def json_response(
     content: Any, status: int = 200, headers: Sequence[tuple[str, str]] = (), *, cache: str = "no-store"
 ) -> Response:
-    """An answer in JSON, which nobody may keep unless `cache` says so: it may hold a token, or tell of a session."""
+    """A JSON response. It may contain a token or describe a session, so it is not to be stored unless `cache` says
+    so."""
     return Response(
         status, [("content-type", JSON_TYPE), ("cache-control", cache), *headers], _encode(content).encode()
     )
 
 
 def no_content(headers: Sequence[tuple[str, str]] = ()) -> Response:
-    """Done, and nothing to say."""
+    """An empty response."""
     return Response(204, [("cache-control", "no-store"), *headers])
 
 
@@ -130,7 +131,7 @@ def bearer(request: Request) -> str | None:
 
 
 def json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
-    """The JSON object in the body; where it is `optional`, an empty body is an empty object.
+    """The JSON object in the body. If it is `optional`, an empty body counts as an empty object.
 
     Raises WrongContentType and InvalidRequest.
     """
@@ -149,7 +150,7 @@ def json_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
 
 
 def form(request: Request) -> dict[str, str]:
-    """The form in the body. Raises WrongContentType and InvalidRequest."""
+    """The parameters of a form in the body. Raises WrongContentType and InvalidRequest."""
     _check_type(request, FORM_TYPE)
     try:
         return _pairs(request.body.decode())
@@ -158,12 +159,12 @@ def form(request: Request) -> dict[str, str]:
 
 
 def query(request: Request) -> dict[str, str]:
-    """The parameters in the query. Raises InvalidRequest."""
+    """The parameters of the query. Raises InvalidRequest."""
     return _pairs(request.query)
 
 
 def text(values: Mapping[str, Any], name: str, *, longest: int, shortest: int = 1) -> str:
-    """The text `values` has under `name`; raises InvalidRequest where it is missing, no text, or out of bounds."""
+    """The text `values` has under `name`. Raises InvalidRequest if it is missing, not text, or out of bounds."""
     value = values.get(name)
     if not isinstance(value, str) or not shortest <= len(value) <= longest:
         raise InvalidRequest(f"{name} is needed: text of {shortest} to {longest} characters.")
@@ -175,7 +176,7 @@ def text(values: Mapping[str, Any], name: str, *, longest: int, shortest: int = 
 
 
 def optional_text(values: Mapping[str, Any], name: str, *, longest: int) -> str | None:
-    """As `text`, but it may be missing or null; then it is None."""
+    """Like `text`, but None if it is missing or null."""
     return None if values.get(name) is None else text(values, name, longest=longest, shortest=0)
 
 

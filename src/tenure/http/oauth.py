@@ -58,7 +58,7 @@ def revoke(service: Service, request: Request) -> Flow[Response]:
 
 
 def introspect(service: Service, request: Request) -> Flow[Response]:
-    """POST /oauth/introspect: for confidential clients and API keys, as everybody else could probe for tokens."""
+    """POST /oauth/introspect: for confidential clients and API keys only, so that nobody else can probe for tokens."""
     parameters = form(request)
     client = yield from _introspector(service, request, parameters)
     presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
@@ -67,7 +67,7 @@ def introspect(service: Service, request: Request) -> Flow[Response]:
 
 
 def _introspector(service: Service, request: Request, parameters: Mapping[str, str]) -> Flow[Client | None]:
-    """The client that asks, or None for the holder of an API key, who may ask about all."""
+    """The client that asks, or None for an API key, which may inspect every token."""
     if (bearer(request) or "").startswith(API_KEY_PREFIX):
         yield from authenticate_api_key(service.clients, request)
         return None
@@ -78,7 +78,7 @@ def _introspector(service: Service, request: Request, parameters: Mapping[str, s
 
 
 def _inspect_access_token(service: Service, presented: str, _: Client | None) -> Flow[dict[str, Any]]:
-    """Any confidential client may ask, as a resource server must. The store's word on the session is the last one."""
+    """Any confidential client may ask, as resource servers must. The store decides whether the session is live."""
     try:
         claims = service.issuer.checker.check(presented)
     except InvalidAccessToken:

@@ -1,6 +1,6 @@
-"""GET /openapi.json: the endpoints, described for programs (OpenAPI 3.1).
+"""GET /openapi.json: the description of the endpoints (OpenAPI 3.1).
 
-Written by hand, beside the endpoints, and held to them by a test that sends what it allows and what it forbids.
+Written by hand; a test checks it against the endpoints, with requests that it allows and requests that it forbids.
 """
 
 from tenure.http.messages import FORM_TYPE, JSON_TYPE, Request, Response, json_response
@@ -68,7 +68,7 @@ def _operation(
     if parameters:
         operation["parameters"] = parameters
     if security:
-        # A client may also name itself in the form, which needs no header: that is what the empty alternative says.
+        # The empty alternative: a client may also name itself in the form, without a header.
         operation["security"] = [{scheme: []} for scheme in security] + ([{}] if "client" in security else [])
     return operation
 

@@ -1,4 +1,4 @@
-"""What bodies look like, for the description of the endpoints in openapi.py (JSON Schema 2020-12)."""
+"""The schemas of bodies, for the description in openapi.py (JSON Schema 2020-12)."""
 
 from typing import Any
 

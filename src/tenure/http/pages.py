@@ -1,12 +1,12 @@
-"""Pages that carry no JavaScript: the access token in a cookie of its own, renewed by a bounce.
+"""Pages without JavaScript: the access token in a cookie of its own, renewed by a redirect.
 
-The refresh token's cookie goes to /auth and nowhere else. So a navigation that comes with an access token that has
-expired is sent to /auth/continue (303), which refreshes and sends it back (303). Requests that arrive together bounce
-together: within the leeway each of them is a retry, or has been renewed by another one's answer already, so that nobody
-is logged out; a leeway of zero is not for pages.
+Browsers send the refresh token's cookie to /auth only. A navigation with an expired access token is therefore
+redirected to /auth/continue, which refreshes and redirects back (both 303). Requests that arrive together are
+redirected together: within the leeway each is a retry, or another one's response has already renewed it, so nobody is
+logged out. Pages therefore need a leeway above zero.
 
-Nothing bounces for ever. What comes back from a bounce and still has no access token carries a mark, and is told that
-its cookies don't arrive. What has no refresh token goes to the login page.
+There are no redirect loops. A request that returns from /auth/continue without an access token carries a mark, and gets
+an error saying that its cookies don't arrive. One without a refresh token is redirected to the login page.
 """
 
 import logging
@@ -34,16 +34,16 @@ from tenure.http.service import Answered, NoAccessToken, Service, renewed_just_n
 
 _CONTINUE = "/continue"
 _LONGEST_TARGET = 4096
-_COOKIE_CHARS = 4000  # browsers keep 4096 of name and value (RFC 6265 section 6.1)
+_COOKIE_CHARS = 4000  # browsers keep 4096 bytes of name and value (RFC 6265 section 6.1)
 _SAFE = ("GET", "HEAD")
 
 _log = logging.getLogger("tenure")
 
 
 def page_session(service: Service, request: Request) -> Claims:
-    """What the access token says, of the header or of its cookie.
+    """The claims of the access token, from the header or its cookie.
 
-    Raises InvalidAccessToken; and Answered where it is a navigation, which is to be sent to /auth/continue.
+    Raises InvalidAccessToken, and Answered for a navigation, with the redirect to /auth/continue.
     """
     token = bearer(request)
     if token is not None:
@@ -67,7 +67,7 @@ def page_session(service: Service, request: Request) -> Claims:
 
 
 def continue_(service: Service, request: Request) -> Flow[Response]:
-    """GET /auth/continue: refresh, and go back to where the navigation was going (`to`, a path of this site)"""
+    """GET /auth/continue: refresh, then redirect back to `to`, a path of this site"""
     parameters = query(request)
     target = own_path(parameters.get("to", "/"))
     cookies = _cookies(service, request)
@@ -78,7 +78,8 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
         _, claims = renewed
         return _redirect(target, [cookies.mark(int(claims.expires_at - service.issuer.now()))])
     if not cookies.refresh_tokens() and "again" not in parameters:
-        # A link on another site led here, and SameSite=Strict has held the cookie back. From here it is our own.
+        # The user followed a link from another site, so SameSite=Strict withheld the cookie. A redirect from our own
+        # page sends it.
         return _again(_continue_to(service, request, target, again="1"))
     own = yield from own_refresh_token(service.issuer, cookies)
     if own is None:
@@ -94,9 +95,9 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
 
 
 def page_answer(service: Service, request: Request, pair: TokenPair, to: str) -> Response:
-    """Both tokens into their cookies, and on to `to`, a path of this site (303): also the end of a login by a form.
+    """Set both cookies and redirect to `to`, a path of this site (303). Also used after a login by a form.
 
-    Whoever wants to be led elsewhere is led to "/": the session is there by now, and its answer must reach its owner.
+    Any other target becomes "/": the session exists by now, and its response must reach the user.
     """
     cookies = _cookies(service, request)
     if len(pair.access_token) > _COOKIE_CHARS:
@@ -107,7 +108,8 @@ def page_answer(service: Service, request: Request, pair: TokenPair, to: str) ->
         )
     headers = [
         *cookies.set_refresh(pair.refresh_token, pair.session_id, pair.refresh_expires_in),
-        # Kept beyond its own life: one that has expired tells a request that is no navigation that it may be refreshed.
+        # The cookie outlives the token: an expired one shows a request that is not a navigation that a refresh may
+        # help.
         cookies.set_access(pair.access_token, pair.refresh_expires_in),
         cookies.mark(pair.expires_in),
     ]
@@ -118,7 +120,7 @@ def page_answer(service: Service, request: Request, pair: TokenPair, to: str) ->
 
 
 def _target_of(request: Request) -> str:
-    """Where a bounced navigation goes back to: its own address, or as much of it as /auth/continue takes."""
+    """Where the navigation returns to: its own URL, or as much of it as /auth/continue accepts."""
     path = quote(request.root + request.path)
     for target in (f"{path}?{request.query}" if request.query else path, path):
         try:
@@ -133,7 +135,7 @@ def _continue_to(service: Service, request: Request, target: str, **more: str) -
 
 
 def own_path(target: str) -> str:
-    """`target`, if it is a path of this site and can't be read as another one; raises InvalidRequest."""
+    """Return `target` if it is unambiguously a path of this site. Raises InvalidRequest."""
     is_path = target.startswith("/") and not target.startswith("//")
     if not is_path or "\\" in target or not target.isprintable() or len(target) > _LONGEST_TARGET:
         raise InvalidRequest("to is a path of this site.")

@@ -1,10 +1,10 @@
-"""Which refresh token a browser means, where several cookies of one name come.
+"""Which refresh token counts, if a browser sends several cookies of one name.
 
-That happens after a change of path or domain, beside another deployment on the same host, and where a neighbouring
-subdomain sets one on purpose. Junk is passed over; of genuine ones, only that of the session which the companion names
-is ours, the newest if there are several. Another one is not presented at all: it raises no alarm and signs nobody in.
+That happens after a change of path or domain, beside another deployment on the same host, and if a neighbouring
+subdomain sets one on purpose. Junk is ignored. Of genuine tokens, the newest one of the session that the companion
+names counts. The others are ignored as well: they raise no alarm and log nobody in.
 
-Sessions that began before there were companions have none: for those the store says when they began.
+Sessions older than companions have none; the store says when they began.
 """
 
 import logging
@@ -23,7 +23,7 @@ _log = logging.getLogger("tenure")
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A genuine refresh token that came in a cookie of ours: as text, and what it says."""
+    """A genuine refresh token from a cookie, as text and parsed."""
 
     text: str
     token: RefreshToken
@@ -33,7 +33,7 @@ class Presented:
 
     @property
     def session_id(self) -> str:
-        """The session that it belongs to."""
+        """The id of its session."""
         return self.token.session_id.hex()
 
 
@@ -59,10 +59,10 @@ def is_junk(issuer: Issuer, cookies: Cookies) -> bool:
 
 
 def end_replaced(issuer: Issuer, cookies: Cookies, new_session_id: str) -> Flow[None]:
-    """End the session whose cookie a login has just overwritten (ASVS 5.0, 7.2.4).
+    """End the session whose cookie a login has just replaced (ASVS 5.0, 7.2.4).
 
-    A login of the application's own is elsewhere than the refresh token's cookie goes: there the companion names it.
-    Nothing of this may cost the login its answer: where the store does not answer, the old session stays.
+    The application's own login may be at a path that does not get the refresh token's cookie; there the companion names
+    the session. A failure must not cost the login its response: if the store does not respond, the old session stays.
     """
     try:
         presented = yield from own_refresh_token(issuer, cookies)

@@ -1,14 +1,14 @@
-"""How often somebody may try: the `Throttle` of the service, on the library `limits`.
+"""Rate limits: the `Throttle` of the service, on the library `limits`.
 
-What is limited is what costs something, by what was presented. A forged refresh token costs arithmetic and is not
-counted. A genuine one that is refused costs the store a look, and counts for its own session alone. A sign-in costs a
-password hash, and counts before it is made, so that a flood in parallel gains nothing:
+Requests are limited by what they cost and what they present. A forged refresh token costs arithmetic and is not
+counted. A genuine one that is refused costs a store call, and counts for its own session only. A login costs a password
+hash, and is counted before it is hashed, so that parallel requests gain nothing:
 
-    by a browser or network that has signed in to this account before     20 in 5 minutes, for it alone
-    by anybody else     from one network 300, on one account from it 20 in 5 minutes; on the account 100 an hour
+    by a browser or network that has logged in to this account before     20 in 5 minutes, for it alone by anybody else
+    from one network 300, on one account from it 20 in 5 minutes; on the account 100 an hour
 
-So strangers can close an account to strangers, but not to its owner (OWASP, "Slow Down Online Guessing Attacks with
-Device Cookies"). Counted in memory by each process, or, for sign-ins, in a Valkey or Redis that all share.
+So strangers can lock out strangers, but not an account's owner (OWASP, "Slow Down Online Guessing Attacks with Device
+Cookies"). Each process counts in memory; logins may be counted in a Valkey or Redis that all share.
 """
 
 import functools
@@ -43,9 +43,9 @@ _log = logging.getLogger("tenure")
 
 
 class RateLimits:
-    """Counts in this process's memory; sign-ins in `store` where that is the URL of a Valkey or Redis.
+    """Counts in this process's memory, and logins in `store` if that is the URL of a Valkey or Redis.
 
-    While that server does not answer, this process counts by itself. Raises ConfigurationError for another URL.
+    While that server does not respond, this process counts by itself. Raises ConfigurationError for another URL.
     """
 
     def __init__(self, store: str | None = None) -> None:
@@ -53,15 +53,15 @@ class RateLimits:
         self._shared = None if store is None else MovingWindowRateLimiter(_shared_storage(store))
 
     def sign_in(self, account: str, address: str, device: str | None = None) -> int | None:
-        """Count an attempt. Answers the seconds until the next may be made, or None for go ahead.
+        """Count a login attempt. Returns the seconds to wait if there were too many, or None to go ahead.
 
-        device: the id of a browser that has proved that it signed in to this account before, or None.
+        device: the id of a browser whose mark shows that it has logged in to this account before, or None.
         """
         name, network = spelling_of(account), network_of(address)
         return self._counted(lambda limiter: _sign_in(limiter, name, network, device))
 
     def signed_in(self, account: str, address: str, device: str | None = None) -> None:
-        """The owner has come in: forget what was counted of their own attempts, and remember their network."""
+        """The owner has logged in: reset the count of their own attempts, and remember their network."""
         name, network = spelling_of(account), network_of(address)
 
         def remember(limiter: MovingWindowRateLimiter) -> None:
@@ -72,7 +72,7 @@ class RateLimits:
         self._counted(remember)
 
     def refresh(self, session_id: str) -> int | None:
-        """The seconds until this session may be asked for again, or None for go ahead."""
+        """The seconds to wait before this session may be refreshed, or None to go ahead."""
         if self._own.test(REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id):
             return None
         return _wait(self._own, REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id)
@@ -116,7 +116,7 @@ def _wait(limiter: MovingWindowRateLimiter, limit: RateLimitItem, *names: str) -
 
 def _shared_storage(url: str) -> Any:
     scheme, separator, rest = url.partition("://")
-    plain = scheme.replace("valkey", "redis")  # one driver, redis-py, speaks to both
+    plain = scheme.replace("valkey", "redis")  # one driver, redis-py, supports both
     if plain.startswith("rediss+"):
         raise ConfigurationError("rate_limit_store takes TLS for one server (valkeys://…), not for a Cluster.")
     if not separator or not plain.startswith("redis"):
@@ -134,13 +134,13 @@ def _shared_storage(url: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """What counts as one caller: an IPv4 address, or the /64 that one IPv6 subscriber has (RFC 6177)."""
+    """What counts as one network: an IPv4 address, or the /64 of an IPv6 subscriber (RFC 6177)."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
     if parsed.version == 4:
         return address
-    if parsed.ipv4_mapped is not None:  # a socket for both versions has all of IPv4 in one /64
+    if parsed.ipv4_mapped is not None:  # a dual-stack socket maps all of IPv4 into one /64
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)

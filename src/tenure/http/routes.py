@@ -1,4 +1,4 @@
-"""The table of all endpoints: which method on which path is answered by what."""
+"""The table of all endpoints, by path and method."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
-"""What every endpoint knows, and how what went wrong leaves: as JSON with its OAuth code and its status.
+"""What endpoints share: the `Service` and its parts, and errors as JSON with an OAuth code and a status.
 
-A `Service` is a value of parts; nothing in it is found out per request.
+A `Service` is a value made once, not per request.
 """
 
 import logging
@@ -35,29 +35,29 @@ PasswordCheck = Callable[[str, str], str | Awaitable[str | None] | None]
 
 
 class Authenticator(Protocol):
-    """Knows people by name and password. Anything with this method serves; it may also be `async`."""
+    """Checks names and passwords. Any object with this method will do; it may also be `async`."""
 
     def authenticate(self, username: str, password: str) -> str | Awaitable[str | None] | None:
-        """The subject of these credentials, or None. Called in a thread of its own, so that it may take its time."""
+        """The subject with these credentials, or None. Called in a worker thread, so it may block."""
         ...
 
 
 class Throttle(Protocol):
-    """Says when somebody has tried too often. Answers in seconds until the next try, or None for go ahead.
+    """Rate limits. Methods return the seconds to wait, or None to go ahead.
 
-    Plain methods for sign-ins run in a worker thread in asyncio code; those for refreshes must not block.
+    In asyncio code, plain methods for logins run in a worker thread; those for refreshes must not block.
     """
 
     def sign_in(self, account: str, address: str, device: str | None) -> int | None:
-        """Count an attempt to sign in. device: the id of a browser that has signed in to this account before."""
+        """Count a login attempt. device: the id of a browser that has logged in to this account before."""
         ...
 
     def signed_in(self, account: str, address: str, device: str | None) -> None:
-        """The account's owner has come in, from there."""
+        """The account's owner has logged in from there."""
         ...
 
     def refresh(self, session_id: str) -> int | None:
-        """Ask whether a genuine refresh token of this session may be presented."""
+        """Whether a genuine refresh token of this session may be presented now."""
         ...
 
     def refresh_refused(self, session_id: str) -> None:
@@ -67,9 +67,9 @@ class Throttle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts that endpoints share. `cookies` is None where the browser's transport is switched off. `login_page` is
-    where a navigation goes that has no session: a path of this site, which is given `next`. `prefix` is where the
-    endpoints of people's apps are, in place of /auth."""
+    """The parts that endpoints share. cookies: None if the browser transport is off. login_page: where a navigation
+    without a session is redirected, a path of this site that gets `next`. prefix: replaces /auth in the endpoints'
+    paths."""
 
     issuer: Issuer
     authenticator: Authenticator
@@ -83,14 +83,14 @@ class Service:
         check_path("The endpoints' prefix", self.prefix)
 
     def base(self, request: Request) -> str:
-        """Where the endpoints are, as the browser sees it."""
+        """The path of the endpoints, as the browser sees it."""
         told = self.cookies.path if self.cookies is not None else None
         if told is not None and told.endswith(self.prefix):
             return told
         return request.endpoints or request.root + self.prefix
 
     def cookies_of(self, request: Request) -> Cookies | None:
-        """The cookies of a request, or None where they are switched off."""
+        """The cookies of a request, or None if the browser transport is off."""
         if self.cookies is None:
             return None
         return Cookies(self.cookies, request, self.cookies.path or self.base(request), self.issuer.mark_keys)
@@ -116,7 +116,7 @@ def at_prefix(path: str, prefix: str) -> str:
 
 
 def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint:
-    """The endpoint of a path that answers `method`; HEAD is answered as GET is. Raises MethodNotAllowed."""
+    """The endpoint for `method`, with GET for HEAD. Raises MethodNotAllowed."""
     endpoint = endpoints.get("GET" if method == "HEAD" else method)
     if endpoint is None:
         raise MethodNotAllowed([*endpoints, *(["HEAD"] if "GET" in endpoints else [])])
@@ -124,12 +124,12 @@ def endpoint_for(endpoints: Mapping[str, Endpoint], method: str) -> Endpoint:
 
 
 def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Response]:
-    """What `endpoint` answers, errors included."""
+    """Run an endpoint and return its response, errors included."""
     try:
         answered = endpoint(service, request)
         return answered if isinstance(answered, Response) else (yield from answered)
     except TenureError as problem:
-        if not isinstance(problem, Answered | InvalidAccessToken):  # of access tokens `caller` has told
+        if not isinstance(problem, Answered | InvalidAccessToken):  # `caller` has reported invalid access tokens
             service.issuer.refused(problem)
         if isinstance(problem, ConfigurationError):
             _log.error("%s %s can't be answered: %s", request.method, request.path, problem)
@@ -137,7 +137,7 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
 
 
 def error_response(problem: TenureError) -> Response:
-    """`problem` as JSON (RFC 6749 section 5.2), with the headers that its status asks for."""
+    """An error as JSON (RFC 6749 section 5.2), with the headers that its status requires."""
     if isinstance(problem, Answered):
         return problem.response
     status = next((status for kind, status in _STATUS if isinstance(problem, kind)), None)
@@ -157,7 +157,7 @@ def error_response(problem: TenureError) -> Response:
         headers.append(("www-authenticate", said))
     content = {"error": problem.code, "error_description": str(problem)}
     if isinstance(problem, ConfigurationError):
-        # The operator's to mend, and logged for them: the caller learns no more than that trying again may help.
+        # This is for the operator, who finds it in the log. The caller only learns to try again.
         content = {"error": ApplicationFailed.code, "error_description": ApplicationFailed.message}
     if problem.reason is not None:
         content["reason"] = problem.reason
@@ -165,7 +165,7 @@ def error_response(problem: TenureError) -> Response:
 
 
 class Answered(TenureError):
-    """Not refused, but answered already, in place of what was asked for: by `response`."""
+    """Not an error: `response` replaces the endpoint's own response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__("The request is answered in another way.")
@@ -173,13 +173,13 @@ class Answered(TenureError):
 
 
 class NoAccessToken(InvalidAccessToken):
-    """The request carries no access token (RFC 6750 section 3.1: then no error code is in the challenge)."""
+    """The request carries no access token. The challenge then has no error code (RFC 6750 section 3.1)."""
 
     message = "An access token is needed: Authorization: Bearer …"
 
 
 def caller(service: Service, request: Request) -> Claims:
-    """What the caller's access token says; raises InvalidAccessToken."""
+    """The claims of the caller's access token. Raises InvalidAccessToken."""
     token = bearer(request)
     if token is None:
         nobody = NoAccessToken()
@@ -189,10 +189,10 @@ def caller(service: Service, request: Request) -> Claims:
 
 
 def renewed_just_now(service: Service, cookies: Cookies) -> tuple[str, Claims] | None:
-    """The access token in a page's cookie, with what it says, if it was issued within the leeway: another tab has it.
+    """The access token in a page's cookie and its claims, if another tab obtained it within the leeway.
 
-    This tab was sent to refresh before that, and its browser has the newer cookies by now. If it refreshed with them, a
-    third tab's request that is still under way with the older cookies would look like a theft.
+    The other tab's response has replaced this tab's cookies in the meantime. If this request refreshed with the new
+    cookies, a third tab's request that is still under way with the old ones would look like theft.
     """
     for token in cookies.access_tokens():
         try:
@@ -205,7 +205,7 @@ def renewed_just_now(service: Service, cookies: Cookies) -> tuple[str, Claims] |
 
 
 def token_answer(pair: TokenPair) -> dict[str, Any]:
-    """A pair of tokens as the body of an answer (RFC 6749 section 5.1)."""
+    """A pair of tokens as the body of a response (RFC 6749 section 5.1)."""
     content = {
         "access_token": pair.access_token,
         "token_type": "Bearer",
@@ -218,7 +218,7 @@ def token_answer(pair: TokenPair) -> dict[str, Any]:
 
 
 def pair_response(pair: TokenPair, cookies: Cookies | None, *more: Header) -> Response:
-    """A pair as an answer: the refresh token in its cookie, or, without `cookies`, in the body."""
+    """A response with a pair of tokens: the refresh token in its cookie, or, without `cookies`, in the body."""
     content = token_answer(pair)
     if cookies is None:
         return json_response(content)

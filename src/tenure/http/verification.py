@@ -1,8 +1,8 @@
-"""For those who check access tokens elsewhere: a proxy that asks, and verifiers that follow what was revoked.
+"""For checking access tokens elsewhere: by a proxy that asks, or by verifiers that follow revocations.
 
-A proxy (nginx's auth_request, forward-auth of Traefik and Caddy) asks `/auth/verify` with each request's token and may
-keep the answer for some seconds. A verifier has the public keys, and follows `/auth/revoked`, so that the end of a
-session reaches it at once, and not only when the access token has expired.
+A proxy (nginx's auth_request, forward-auth of Traefik and Caddy) sends each request's token to `/auth/verify` and may
+cache the response for some seconds. A verifier has the public keys and follows `/auth/revoked`, so that it refuses a
+session's tokens at once when the session ends, not only when they expire.
 """
 
 import json
@@ -22,7 +22,7 @@ _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%"
 
 
 def verify(service: Service, request: Request) -> Response:
-    """GET /auth/verify: 204 with who it is in headers, or 401 (RFC 6750 section 3)"""
+    """GET /auth/verify: 204 with the user in headers, or 401 (RFC 6750 section 3)"""
     claims = caller(service, request)
     kept = max(0, min(KEPT_SECONDS, int(claims.expires_at - service.issuer.now())))
     told = {
@@ -36,10 +36,10 @@ def verify(service: Service, request: Request) -> Response:
 
 
 def revoked(service: Service, request: Request) -> Flow[Response]:
-    """GET /auth/revoked: the sessions that were ended after `since`, waiting up to `wait` seconds for the first
+    """GET /auth/revoked: the sessions that ended after `since`; waits up to `wait` seconds for the first one
 
-    Only those whose access tokens may still be alive: for `keep_for` seconds after `revoked_at`. An answer's `position`
-    is the next request's `since`.
+    Lists only sessions whose access tokens may still be valid: for `keep_for` seconds after `revoked_at`. The
+    response's `position` is the next request's `since`.
     """
     parameters = query(request)
     since, wait = _number(parameters, "since"), min(_number(parameters, "wait"), LONGEST_WAIT_SECONDS)
@@ -82,5 +82,5 @@ def _number(parameters: dict[str, str], name: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """Text as it may stand in a header: what is not printable ASCII is percent-encoded (RFC 3986 section 2.1)."""
+    """Text for a header: anything but printable ASCII is percent-encoded (RFC 3986 section 2.1)."""
     return quote(text, safe=_PRINTABLE)

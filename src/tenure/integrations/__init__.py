@@ -1,1 +1,1 @@
-"""tenure in the frameworks that people use, each in one module."""
+"""Adapters for web frameworks, one module for each."""

@@ -1,6 +1,6 @@
-"""The endpoints as an ASGI application, on Starlette: routing, CORS and lifespan are its own.
+"""The endpoints as an ASGI application, on Starlette, which does routing, CORS and lifespan.
 
-What is done here is the translation between ASGI's messages and the values in `messages`, and the bound on bodies.
+This module translates between ASGI's messages and the values in `messages`, and bounds the size of bodies.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ def application(
 ) -> Starlette:
     """All endpoints of `service`, driven by `auth`, as an ASGI application.
 
-    root_path: the path that a proxy has before it, whether or not it takes that away.
+    root_path: the path that a proxy puts before it, whether or not the proxy strips it.
     """
     origins = sorted(service.cookies.allowed_origins) if service.cookies else []
     cors = Middleware(
@@ -48,7 +48,7 @@ def application(
         exception_handlers={HTTPException: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
-    starlette.router.redirect_slashes = False  # a redirected login would send its password twice
+    starlette.router.redirect_slashes = False  # a redirect would send a login's password twice
     return starlette
 
 
@@ -57,7 +57,7 @@ EXPOSED = ("WWW-Authenticate", "Retry-After")
 
 
 class _Cors(CORSMiddleware):
-    """Starlette's, whose own answers are like ours."""
+    """Starlette's CORS middleware, with our headers on its own responses."""
 
     def preflight_response(self, request_headers: Headers) -> StarletteResponse:
         response = super().preflight_response(request_headers)
@@ -66,7 +66,7 @@ class _Cors(CORSMiddleware):
 
 
 class _Rooted:
-    """The application below a path that a proxy has before it."""
+    """Sets the path that a proxy puts before the application."""
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
         self._app = app
@@ -82,7 +82,7 @@ def routes_of(auth: AsyncTenure | Tenure, service: Service, table: Table) -> lis
 
 
 class _Resource:
-    """All endpoints of one path. A class, because that is how Starlette tells an ASGI application from a function."""
+    """All endpoints of one path. A class, as Starlette takes plain functions for endpoints of its own kind."""
 
     def __init__(self, auth: AsyncTenure | Tenure, service: Service, endpoints: Mapping[str, Endpoint]) -> None:
         self._run = auth.arun if isinstance(auth, Tenure) else auth.run
@@ -102,9 +102,9 @@ class _Resource:
 
 
 def request_of(scope: Scope, body: bytes = b"") -> Request:
-    """An ASGI request as the endpoints know one."""
+    """Convert an ASGI request."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
-    if root and f"{path}/".startswith(f"{root}/"):  # some servers and mounts leave the root in the path, others don't
+    if root and f"{path}/".startswith(f"{root}/"):  # some servers and mounts leave the root in the path
         path = path[len(root) :]
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -124,7 +124,7 @@ def request_of(scope: Scope, body: bytes = b"") -> Request:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body; raises BodyTooLarge as soon as it has more bytes than any request needs."""
+    """Read the whole body. Raises BodyTooLarge as soon as it exceeds the limit."""
     body = b""
     while True:
         message = await receive()
@@ -146,14 +146,14 @@ async def _not_found(_: StarletteRequest, __: Exception) -> StarletteResponse:
 
 
 async def _failed(_: StarletteRequest, __: Exception) -> StarletteResponse:
-    """Answer an unexpected exception. Starlette passes it on to the server's log; the caller learns nothing of it."""
+    """Respond to an unexpected exception. Starlette passes it on to the server's log; the response reveals nothing."""
     return starlette_response(
         error_response(TenureError("Something went wrong here. Try again; if that does not help, log in again."))
     )
 
 
 def starlette_response(response: Response) -> StarletteResponse:
-    """`response` as Starlette has it."""
+    """Convert a response to Starlette's."""
     answer = StarletteResponse(response.body, response.status)
     answer.raw_headers = _raw_headers(response)
     return answer

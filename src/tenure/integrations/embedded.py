@@ -1,4 +1,4 @@
-"""The endpoints inside somebody's own application: what the adapter of every framework begins with."""
+"""The endpoints inside an application: what the adapters of all frameworks share."""
 
 import inspect
 import logging
@@ -29,8 +29,8 @@ def embedded(
     login_page: str | None = None,
     prefix: str = PREFIX,
 ) -> Service:
-    """The service inside an application. The throttle is that of `tenure serve`, the cookie for the issuer's origin,
-    where nothing else is given."""
+    """The service inside an application. By default the throttle is that of `tenure serve`, and the cookie is for the
+    issuer's origin."""
     cookies = CookieTransport(origin_of(issuer.url)) if cookies is None else cookies
     check_setting("cookies", cookies, CookieTransport, "a CookieTransport")
     check_setting("login_page", "" if login_page is None else login_page, str, "a path of this site")
@@ -47,7 +47,8 @@ def embedded(
 
 
 def authenticator_of(given: Authenticator | PasswordCheck) -> Authenticator:
-    """An authenticator, or a function of a name and a password in its place. Raises ConfigurationError for others."""
+    """An authenticator from an object, or from a function of a name and a password. Raises ConfigurationError for
+    others."""
     if callable(getattr(given, "authenticate", None)) and not isinstance(given, type):
         return cast(Authenticator, given)
     if callable(given) and not isinstance(given, type) and _takes_two(given):
@@ -63,13 +64,13 @@ def _takes_two(function: Callable[..., object]) -> bool:
         inspect.signature(function).bind("username", "password")
     except TypeError:
         return False
-    except ValueError:  # a function of C that does not say
+    except ValueError:  # a built-in function without a signature
         return True
     return True
 
 
 def warn_of_other_sites(cookies: CookieTransport) -> None:
-    """Say at the start which allowed origins can log in, but never stay logged in by a cookie."""
+    """Warn at the start of allowed origins whose pages can log in, but can't stay logged in by a cookie."""
     for origin in other_sites(cookies.origin, cookies.allowed_origins):
         _log.warning("%s", OTHER_SITE.format(page=origin, api=cookies.origin))
 
@@ -82,14 +83,14 @@ OTHER_SITE = (
 
 
 def own_endpoints(*, login: bool, prefix: str = PREFIX) -> Table:
-    """The endpoints for the application's own people; without /auth/login where the application has its own."""
+    """The endpoints for the application's users; without /auth/login if the application has its own."""
     check_path("The endpoints' prefix", prefix)
     own = {path: endpoints for path, endpoints in ROUTES.items() if path.startswith(_OWN)}
     return below(prefix, {path: endpoints for path, endpoints in own.items() if login or path != _LOGIN})
 
 
 def check_granted(claims: Claims, scopes: str = "", role: str | None = None, claim: str = "roles") -> None:
-    """Raise InsufficientScope where `claims` lack one of the scopes, or the role in the list that `claim` is."""
+    """Raise InsufficientScope if the claims lack one of the scopes, or the role in the list under `claim`."""
     missing = set(scopes.split()) - set(claims.scope.split())
     if missing:
         raise InsufficientScope(f"The access token lacks the scope {' '.join(sorted(missing))}.")

@@ -1,4 +1,4 @@
-"""For FastAPI applications: the endpoints, the dependencies that say who makes a request, and the OpenAPI page.
+"""For FastAPI applications: the endpoints, dependencies for the current session, and the OpenAPI page.
 
 sessions = Sessions(auth, authenticator=people)
 app = FastAPI(lifespan=sessions.lifespan)
@@ -37,9 +37,9 @@ _scheme = HTTPBearer(scheme_name="access_token", bearerFormat="JWT", auto_error=
 
 
 def add_sessions(app: FastAPI, sessions: Sessions) -> None:
-    """Serve the endpoints of `sessions` (/auth/…), and let requests know who makes them.
+    """Serve the endpoints of `sessions` (/auth/…), and make `current_session` work.
 
-    Errors of tenure are answered as the endpoints do. The OpenAPI page shows the endpoints beside the application's.
+    Errors of tenure get the endpoints' responses. The OpenAPI page shows the endpoints beside the application's.
     """
     app.state.tenure = sessions
     app.router.routes.extend(sessions.routes)
@@ -66,7 +66,7 @@ _PREFIX = "Tenure"
 
 
 def _renamed(part: dict[str, Any]) -> dict[str, Any]:
-    """A part of our document whose schemas have names that no application's have."""
+    """Rename the schemas of our document, so that they can't clash with the application's."""
     renamed: dict[str, Any] = json.loads(
         json.dumps(part).replace("#/components/schemas/", f"#/components/schemas/{_PREFIX}")
     )
@@ -78,7 +78,8 @@ async def current_session(
     scopes: SecurityScopes,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
 ) -> Claims:
-    """What the request's access token says. Raises InvalidAccessToken, and InsufficientScope where it lacks a scope."""
+    """The claims of the request's access token. Raises InvalidAccessToken, and InsufficientScope if it lacks a
+    scope."""
     sessions: Sessions = request.app.state.tenure
     claims = await sessions.of(request)
     check_granted(claims, scopes.scope_str)
@@ -107,15 +108,15 @@ CurrentUser = Annotated[str, Depends(_current_user)]
 
 
 def scope(*names: str) -> Any:
-    """A dependency: the access token has these scopes, or the request is refused with 403.
+    """A dependency that requires these scopes; 403 otherwise.
 
-    `dependencies=[scope("notes:write")]`, or as the default of a parameter that is the session.
+    Use it in `dependencies=[scope("notes:write")]`, or as the default of a parameter that gets the session.
     """
     return Security(current_session, scopes=list(names))
 
 
 def role(name: str, claim: str = "roles") -> Any:
-    """A dependency: the access token's claim (a list of the application's) has this role; 403 otherwise."""
+    """A dependency that requires this role in a list among the application's claims; 403 otherwise."""
 
     async def check(session: CurrentSession) -> Claims:
         check_granted(session, role=name, claim=claim)

@@ -51,11 +51,11 @@ _SETTINGS = ("STORE", "SECRET", "ISSUER", "AUDIENCE")
 class Sessions:
     """The sessions of one or several applications.
 
-    authenticator: knows people by name and password, for /auth/login; without one, the application has its own login
-    and hands out pairs by `answer`. throttle: how often somebody may try; by default as `tenure serve` has it.
-    login_page: where a navigation goes that has no session, for pages that carry no JavaScript. settings: what else a
-    Tenure takes (policy, claims, fallbacks, on_event, …). cookies: how the refresh token's cookie is set; by default
-    for the issuer's own origin. prefix: where the endpoints are, in place of /auth.
+    authenticator: checks names and passwords for /auth/login; without one, the application has its own login and
+    responds with `answer`. throttle: the rate limits; by default those of `tenure serve`. login_page: where a
+    navigation without a session is redirected, for pages without JavaScript. settings: further arguments of Tenure
+    (policy, claims, fallbacks, on_event, …). cookies: how the refresh token's cookie is set; by default for the
+    issuer's own origin. prefix: replaces /auth in the endpoints' paths.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Sessions:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Serve the endpoints below /auth. Raises ConfigurationError where a setting is missing."""
+        """Serve the endpoints below /auth. Raises ConfigurationError if a setting is missing."""
         check_setting("app", app, flask.Flask, "a Flask application")
         missing = [f"TENURE_{name}" for name in _SETTINGS if not app.config.get(f"TENURE_{name}")]
         if missing:
@@ -101,21 +101,21 @@ class Sessions:
         app.register_blueprint(blueprint)
 
     def tenure(self, app: flask.Flask | None = None) -> Tenure:
-        """The Tenure of an application (by default the current one): made at the first use."""
+        """The Tenure of an application (by default the current one), made at first use."""
         return _of(app).tenure
 
     def answer(self, pair: TokenPair, *, cookie: bool = True) -> flask.Response:
-        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body.
+        """The response of the application's own login: the refresh token in its cookie, or in the body.
 
-        The session whose cookie that replaces ends.
+        A session whose cookie is replaced ends.
         """
         cookies = _of().service.cookies_of(_request(b"")) if cookie else None
         return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
 
     def answer_page(self, pair: TokenPair, to: str = "/") -> flask.Response:
-        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+        """The response of a login by a form: both tokens in cookies, and a redirect to a path of this site.
 
-        The session whose cookie that replaces ends.
+        A session whose cookie is replaced ends.
         """
         service, asked = _of().service, _request(b"")
         return self._ending_replaced(page_answer(service, asked, pair, to), pair, service.cookies_of(asked))
@@ -131,7 +131,7 @@ class Sessions:
 
 
 class _Extension:
-    """What one application has of tenure, opened at the first use."""
+    """The parts of one application, opened at first use."""
 
     def __init__(self, open_tenure: Callable[[], Tenure], serve: Callable[[Issuer], Service]) -> None:
         self._open = open_tenure
@@ -163,10 +163,11 @@ def session_required(
     claim: str = "roles",
     page: bool = False,
 ) -> Any:
-    """Decorate a view: the request needs a valid access token, with all of these scopes, and with `role` in its claim.
+    """Decorate a view to require a valid access token, with all of these scopes, and with `role` in the list under
+    `claim`.
 
-    Others are answered 401 or 403 (RFC 6750 section 3.1). page: it is a page that carries no JavaScript. Then the token
-    may be in its cookie, and a navigation whose token has expired is sent through /auth/continue and back.
+    Other requests get 401 or 403 (RFC 6750 section 3.1). page: for pages without JavaScript. The token may then be in
+    its cookie, and a navigation with an expired token is redirected through /auth/continue and back.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

@@ -1,4 +1,4 @@
-"""For Starlette applications: the endpoints among the application's own routes, and who makes a request.
+"""For Starlette applications: the endpoints as routes, and the current user.
 
 sessions = Sessions(auth, authenticator=people)
 app = Starlette(routes=[*sessions.routes, …], lifespan=sessions.lifespan,
@@ -45,13 +45,12 @@ SESSION_ENDED = 4401
 class Sessions:
     """The sessions of an application.
 
-    auth: an AsyncTenure, or a Tenure, whose methods an application's own blocking code (`def` endpoints) can call.
-    authenticator: knows people by name and password, for /auth/login: an object with a method `authenticate`, or a
-    function; a plain one runs in a worker thread. Without one, the application has its own login and hands out pairs by
-    `answer`. throttle: how often somebody may try; by default as
-    `tenure serve` has it. cookies: how the refresh token's cookie is set; by default for the issuer's own origin.
-    login_page: where a navigation goes that has no session, for pages that carry no JavaScript. prefix: where the
-    endpoints are, in place of /auth.
+    auth: an AsyncTenure, or a Tenure, whose methods the application's blocking code (`def` endpoints) can call.
+    authenticator: checks names and passwords for /auth/login: an object with a method `authenticate`, or a function; if
+    it is not async, it runs in a worker thread. Without one, the application has its own login and responds with
+    `answer`. throttle: the rate limits; by default those of `tenure serve`. cookies: how the refresh token's cookie is
+    set; by default for the issuer's own origin. login_page: where a navigation without a session is redirected, for
+    pages without JavaScript. prefix: replaces /auth in the endpoints' paths.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class Sessions:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Follow the store while the application runs, then let go of it."""
+        """Follow the store while the application runs, then close it."""
         if isinstance(self.auth, Tenure):
             with self.auth:
                 yield
@@ -90,15 +89,15 @@ class Sessions:
                 yield
 
     def answer(self, pair: TokenPair, request: HTTPConnection, *, cookie: bool = True) -> Response:
-        """A pair as the answer of the application's own login: the refresh token in its cookie, or in the body.
+        """The response of the application's own login: the refresh token in its cookie, or in the body.
 
-        The session whose cookie that replaces ends once the answer is sent.
+        A session whose cookie is replaced ends once the response is sent.
         """
         cookies = self.service.cookies_of(request_of(request.scope)) if cookie else None
         return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
 
     async def of(self, connection: HTTPConnection) -> Claims:
-        """What the access token of a request says. Raises InvalidAccessToken."""
+        """The claims of a request's access token. Raises InvalidAccessToken."""
         token = token_of(connection)
         if token is None:
             raise NoAccessToken
@@ -106,9 +105,9 @@ class Sessions:
         return verified if isinstance(verified, Claims) else await verified
 
     def answer_page(self, pair: TokenPair, request: HTTPConnection, to: str = "/") -> Response:
-        """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+        """The response of a login by a form: both tokens in cookies, and a redirect to a path of this site.
 
-        The session whose cookie that replaces ends once the answer is sent.
+        A session whose cookie is replaced ends once the response is sent.
         """
         asked = request_of(request.scope)
         return self._ending_replaced(page_answer(self.service, asked, pair, to), pair, self.service.cookies_of(asked))
@@ -121,9 +120,9 @@ class Sessions:
         return answered
 
     async def of_page(self, request: StarletteRequest) -> Claims:
-        """What the access token of a page's request says, of the header or of its cookie.
+        """The claims of a page's access token, from the header or its cookie.
 
-        Raises InvalidAccessToken, and Answered where the navigation is sent to be refreshed.
+        Raises InvalidAccessToken, and Answered if the navigation is redirected to be refreshed.
         """
         if isinstance(self.auth, AsyncTenure) and not self.auth.started:
             await self.auth.start()
@@ -131,7 +130,7 @@ class Sessions:
 
     @asynccontextmanager
     async def closing(self, websocket: WebSocket, claims: Claims) -> AsyncIterator[None]:
-        """While this lasts, `websocket` is closed (SESSION_ENDED) as soon as the session ends."""
+        """A context in which `websocket` is closed (SESSION_ENDED) as soon as the session ends."""
 
         async def close() -> None:
             await until_revoked(self.auth.issuer, claims.session_id)
@@ -148,14 +147,14 @@ class Sessions:
 
 
 class CurrentUser(BaseUser):
-    """Who makes a request: `identity` is the subject, `claims` all that the access token says."""
+    """The user of a request: `identity` is the subject, `claims` are the access token's."""
 
     def __init__(self, claims: Claims) -> None:
         self.claims = claims
 
     @property
     def is_authenticated(self) -> bool:
-        """Always so."""
+        """Always true."""
         return True
 
     @property
@@ -170,13 +169,13 @@ class CurrentUser(BaseUser):
 
 
 class Backend(AuthenticationBackend):
-    """For Starlette's AuthenticationMiddleware: the token's scopes are the credentials. No token is nobody."""
+    """For Starlette's AuthenticationMiddleware, with the token's scopes as credentials."""
 
     def __init__(self, auth: AsyncTenure | Tenure) -> None:
         self._auth = auth
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        """Who makes the request. Raises AuthenticationError for a token that is not valid."""
+        """The user, or None without a token. Raises AuthenticationError for an invalid one."""
         token = token_of(conn)
         if token is None:
             return None
@@ -189,14 +188,14 @@ class Backend(AuthenticationBackend):
 
 
 def refuse(_: HTTPConnection, problem: Exception) -> Response:
-    """What is answered to whom AuthenticationMiddleware refuses, or whose request met a TenureError."""
+    """The response when AuthenticationMiddleware refuses a request, or a request raises a TenureError."""
     cause = problem if isinstance(problem, TenureError) else problem.__cause__
     return starlette_response(error_response(cause if isinstance(cause, TenureError) else InvalidAccessToken()))
 
 
 def token_of(connection: HTTPConnection) -> str | None:
-    """The access token of a request: of its Authorization header, or, as browsers can't set that on a WebSocket, of its
-    subprotocols: `new WebSocket(url, ["bearer", token])`."""
+    """The access token of a request, from its Authorization header, or from a WebSocket's subprotocols, as browsers
+    can't set headers there: `new WebSocket(url, ["bearer", token])`."""
     header = bearer(Request("GET", "", headers={"authorization": connection.headers.get("authorization", "")}))
     offered = [part.strip() for part in connection.headers.get("sec-websocket-protocol", "").split(",")]
     if header is None and connection.scope["type"] == "websocket" and len(offered) == 2 and offered[0] == "bearer":

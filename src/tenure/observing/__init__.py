@@ -1,1 +1,1 @@
-"""What can be measured of a deployment, and who measures it."""
+"""Metrics and traces of an instance."""

@@ -1,4 +1,4 @@
-"""A store whose answers are told to an observer."""
+"""A store that reports its calls to an observer."""
 
 import time
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from tenure.stores.protocol import Store
 
 
 class ObservedStore:
-    """A store whose answers are told to an observer."""
+    """A store that reports its calls to an observer."""
 
     def __init__(self, store: Store, observe: Observer) -> None:
         self._store = store
         self._observe = observe
 
     def run(self, call: Call[T]) -> T:
-        """As the store does."""
+        """Like the store."""
         with self._observed(call):
             return self._store.run(call)
 
     async def arun(self, call: Call[T]) -> T:
-        """As the store does."""
+        """Like the store."""
         with self._observed(call):
             return await self._store.arun(call)
 
@@ -40,13 +40,13 @@ class ObservedStore:
             self._observe(Answered(type(call).__name__, time.perf_counter() - begun, available))
 
     def watch(self, heard: Heard) -> None:
-        """As the store does."""
+        """Like the store."""
         self._store.watch(heard)
 
     def close(self) -> None:
-        """As the store does."""
+        """Like the store."""
         self._store.close()
 
     def open(self) -> None:
-        """As the store does."""
+        """Like the store."""
         self._store.open()

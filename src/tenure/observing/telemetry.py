@@ -1,7 +1,7 @@
-"""What OpenTelemetry is told, by its API alone: the application decides where it goes.
+"""Metrics and traces by OpenTelemetry's API; the application decides where they go.
 
-Metrics: what happened, what was refused, how the store does. Traces: a span for each of a request's steps in the store,
-and what happened as events of the span around it. Nothing of this names a subject, a session or an address.
+Metrics: events, refusals, the store's performance. Traces: a span for each store call of a request, and tenure's events
+as events of the surrounding span. None of this names a subject, a session or an address.
 """
 
 import time
@@ -53,7 +53,7 @@ class Telemetry:
         }
 
     def __call__(self, observation: Observation) -> None:
-        """Tell OpenTelemetry."""
+        """Report to OpenTelemetry."""
         self._told[type(observation)](observation)
 
     def _happened(self, event: Event) -> None:
@@ -71,7 +71,7 @@ class Telemetry:
         attributes = _known({"db.operation.name": answered.call, "error.type": error})
         self._store.record(answered.seconds, attributes)
         if not trace.get_current_span().get_span_context().is_valid:
-            return  # upkeep, every second: nobody's request
+            return  # upkeep, every second, is not part of a request
         now = time.time_ns()
         span = self._tracer.start_span(
             f"tenure.store {answered.call}",

@@ -1,1 +1,1 @@
-"""The service: its settings, its embedded accounts, the application that `tenure serve` runs."""
+"""The service: settings, embedded accounts, and the application that `tenure serve` runs."""

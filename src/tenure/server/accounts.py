@@ -1,7 +1,7 @@
 """The small embedded user database of `serve` and `demo`: names and Argon2id hashes, in the same store.
 
-It is the default `Authenticator` (http/service.py); whoever has users already plugs in their own. An unknown name takes
-as long as a wrong password, so that the time of an answer does not tell who has an account.
+It is the default `Authenticator` (http/service.py), which an application with its own users replaces. An unknown name
+takes as long as a wrong password, so that timing does not reveal who has an account.
 """
 
 import json
@@ -29,7 +29,7 @@ class Accounts:
         self._nobodys_hash = self._hasher.hash("nobody's password")
 
     def authenticate(self, username: str, password: str) -> str | None:
-        """The subject of these credentials, or None. Takes some tens of milliseconds, either way."""
+        """The subject with these credentials, or None. Either way it takes some tens of milliseconds."""
         name = _normal(username)
         record = self._store.run(GetRecord(_KIND, name))
         known = self._nobodys_hash if record is None else json.loads(record)["password_hash"]
@@ -44,17 +44,17 @@ class Accounts:
         return name
 
     def add(self, username: str, password: str) -> None:
-        """Make an account; raises ConfigurationError for a taken name or a bad password."""
+        """Create an account. Raises ConfigurationError for a taken name or a bad password."""
         if not self._put(username, password, replace=False):
             raise ConfigurationError(f"There is a user {username} already.")
 
     def change_password(self, username: str, password: str) -> None:
-        """Set another password; raises ConfigurationError for an unknown name or a bad password."""
+        """Set a new password. Raises ConfigurationError for an unknown name or a bad password."""
         if not self._put(username, password, replace=True):
             raise ConfigurationError(f"There is no user {username}.")
 
     def remove(self, username: str) -> bool:
-        """Delete an account. Answers whether there was one."""
+        """Delete an account. Returns whether it existed."""
         return self._store.run(DeleteRecord(_KIND, _normal(username)))
 
     def names(self) -> list[str]:
@@ -71,5 +71,5 @@ class Accounts:
 
 
 def _normal(text: str) -> str:
-    """One spelling for texts that look the same, whatever keyboard they come from (RFC 8265 sections 3.4 and 4.2)."""
+    """Normalize texts that look the same but come from different keyboards (RFC 8265 sections 3.4 and 4.2)."""
     return unicodedata.normalize("NFC", text)

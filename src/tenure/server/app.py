@@ -1,4 +1,4 @@
-"""The application that `tenure serve` runs: the parts put together as the settings say, once in each worker."""
+"""The application that `tenure serve` runs, built from the settings once in each worker."""
 
 import asyncio
 import logging
@@ -43,14 +43,14 @@ _log = logging.getLogger("tenure")
 
 
 def create() -> Starlette:
-    """The application as the environment's settings say: what each worker process calls."""
+    """Build the application from the environment's settings, in each worker process."""
     settings = load(None, {})
     configure(settings.log_level, settings.log_format)
     return build(settings)
 
 
 def build(settings: Settings) -> Starlette:
-    """The application as `settings` say. Raises ConfigurationError for what makes no sense."""
+    """Build the application. Raises ConfigurationError for settings that make no sense."""
     cookies = settings.cookie_transport()
     demo = demo_channel(settings)
     hooks: list[Hook] = [] if demo is None else [demo.publish]
@@ -105,7 +105,7 @@ def _otlp(settings: Settings) -> "type[Otlp] | None":
 
 
 def _all(hooks: Sequence[Hook]) -> Hook | None:
-    """One hook that tells them all."""
+    """One hook that calls all of them."""
     if not hooks:
         return None
 
@@ -117,7 +117,7 @@ def _all(hooks: Sequence[Hook]) -> Hook | None:
 
 
 def check(settings: Settings) -> list[str]:
-    """Raise ConfigurationError for whatever keeps the application from working. Answers what is to be warned of."""
+    """Raise ConfigurationError for anything that keeps the application from working. Returns warnings."""
     cookies = settings.cookie_transport()
     settings.root_path()
     RateLimits(settings.rate_limit_store)
@@ -133,7 +133,7 @@ def check(settings: Settings) -> list[str]:
 
 
 def demo_channel(settings: Settings) -> DemoChannel | None:
-    """What a demo adds, or None. Raises ConfigurationError where others than this machine could reach it."""
+    """The demo's channel, or None. Raises ConfigurationError if other machines could reach it."""
     if not settings.demo:
         return None
     cookies = settings.cookie_transport()
@@ -164,7 +164,7 @@ def _authenticator(settings: Settings, store: Store) -> Authenticator:
         return Accounts(store)
     module, _, name = settings.authenticator.partition(":")
     if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where the module of whoever starts the service is
+        sys.path.insert(0, str(Path.cwd()))  # modules in the current directory
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as problem:
@@ -173,7 +173,7 @@ def _authenticator(settings: Settings, store: Store) -> Authenticator:
 
 
 async def _sweep(auth: AsyncTenure) -> None:
-    """Delete sessions that ended a day ago: a batch, a pause, so that traffic never waits for it."""
+    """Delete sessions that ended a day ago, in batches with pauses, so that requests never wait."""
     while True:
         try:
             deleted = await auth.run(purge(auth.issuer, KEEP_ENDED_SECONDS, PURGE_BATCH))

@@ -1,6 +1,6 @@
-"""The whole story, played over real HTTP against a real service, step by step in the terminal.
+"""The demo: the whole story, played step by step in the terminal, over real HTTP against a real service.
 
-Every answer is checked against what the story says: one that differs ends the demo with an error.
+Every response is checked against the story; one that differs ends the demo with an error.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ Json = dict[str, Any]
 
 
 class DemoFailed(TenureError):
-    """The service did not start, or did not answer as the story says."""
+    """The service did not start, or did not respond as the story says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the story is played: a service to speak to, a terminal to show it on."""
+    """Where the story is played: a service and a terminal."""
 
     http: httpx2.Client
     console: Console
@@ -60,7 +60,7 @@ class Stage:
         attempt: str | None = None,
         lost: bool = False,
     ) -> Json:
-        """Send one request, show it and its answer, and check the status. Answers the answer's body."""
+        """Send a request, show it and its response, and check the status. Returns the response's body."""
         headers = {} if access_token is None else {"authorization": f"Bearer {access_token}"}
         if attempt is not None:
             headers["idempotency-key"] = attempt
@@ -83,7 +83,7 @@ class Stage:
 
 
 def shortened(name: str, value: Any) -> str:
-    """A field as it is shown: of what is secret, only the ends."""
+    """A field for display: of a secret, only the ends."""
     text = str(value)
     if name == "authorization":
         return f"Bearer {shortened('access_token', text.removeprefix('Bearer '))}"
@@ -95,7 +95,7 @@ def shortened(name: str, value: Any) -> str:
 def play(data: str | None, port: int | None, *, keep: bool) -> None:
     """Start a service on fresh data (or in the directory `data`), play the story, and stop it again unless `keep`.
 
-    Raises DemoFailed where anything is not as the story says.
+    Raises DemoFailed if anything differs from the story.
     """
     console = Console(highlight=False)
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="tenure-demo-"))
@@ -173,7 +173,7 @@ def _refresh(stage: Stage, token: str, *, attempt: str | None = None, lost: bool
 def _service(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     settings = {"STORE": f"sqlite:///{folder / 'tenure.db'}", "PORT": str(port), "ACCESS_TTL": str(ACCESS_SECONDS)}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TENURE_")}
-    # No leeway, so that a theft shows at the owner's next refresh, whenever that is; retries have attempt keys.
+    # No leeway, so that a theft shows at the owner's next refresh, however soon; retries have attempt keys.
     settings |= {"DEMO": "true", "LOG_LEVEL": "warning", "LEEWAY": "0"}
     environment |= {f"TENURE_{name}": value for name, value in settings.items()}
     process = subprocess.Popen([sys.executable, "-m", "tenure", "serve"], env=environment)

@@ -1,8 +1,8 @@
-"""The demo's page at `/`, and the channel to what it shows, which exists in a demo and nowhere else.
+"""The demo's page at `/`, and the channel that feeds it, which exist only in a demo.
 
-The channel hands out what a real service never does: the refresh token that lies in the browser's cookie (so that it
-can be stolen), the demo account's password, the service's events as they happen, and a way to lose an answer. It is
-only ever added by `serve --demo`, which serves this machine alone.
+The channel reveals what a real service never does: the refresh token in the browser's cookie (so that it can be
+stolen), the demo account's password, and the service's events as they happen. It can also lose a response. Only `serve
+--demo` adds it, which serves this machine alone.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ _HEARTBEAT_SECONDS = 10.0
 
 
 class AnswerLost(Exception):
-    """The server has done all that it has to, and the answer is lost."""
+    """The server has done its work, and the response is lost."""
 
 
 class DemoChannel:
-    """Everything that a demo adds to a service: an account, a page, a channel to what the page shows."""
+    """What a demo adds to a service: an account, a page, and the page's channel."""
 
     def __init__(self, cookies: CookieTransport) -> None:
         self._cookies = cookies
@@ -45,7 +45,7 @@ class DemoChannel:
         self._lose_next = False
 
     def open_account(self, accounts: Accounts) -> None:
-        """Make the demo's account, or give it this run's password."""
+        """Create the demo's account, or give it this run's password."""
         keep = accounts.change_password if ACCOUNT in accounts.names() else accounts.add
         keep(**self._account)
 
@@ -55,7 +55,7 @@ class DemoChannel:
         app.add_middleware(self._losing)
 
     def publish(self, event: Event) -> None:
-        """Hand an event to every page that listens."""
+        """Send an event to every open page."""
         for listener in self._listeners:
             listener.put_nowait(event)
 
@@ -90,7 +90,7 @@ class DemoChannel:
         ]
 
     def _losing(self, app: ASGIApp) -> ASGIApp:
-        """`app`, but for the answers that are to be lost."""
+        """Wrap `app` so that it can lose responses."""
 
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             if not (self._lose_next and scope["type"] == "http" and self._is_the_browsers_refresh(scope)):
@@ -125,7 +125,7 @@ class DemoChannel:
 
 
 async def _swallow(_: Message) -> None:
-    """Where a lost answer goes."""
+    """Discard a lost response."""
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

@@ -1,4 +1,4 @@
-"""How the service logs: one line a record on standard error, an event with its fields; or each as a JSON object."""
+"""Logging of the service, to standard error: a line for each record, or a JSON object, events with their fields."""
 
 import logging
 from typing import Literal
@@ -9,7 +9,7 @@ Format = Literal["text", "json"]
 
 
 class EventFormatter(logging.Formatter):
-    """Puts an event's fields behind its name. No event ever holds a secret."""
+    """Appends an event's fields to its name. No event contains a secret."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -19,7 +19,7 @@ class EventFormatter(logging.Formatter):
 
 
 def configure(level: str, form: Format = "text") -> None:
-    """Log from `level` up, for this process."""
+    """Configure logging from `level` up, for this process."""
     handler = logging.StreamHandler()
     if form == "json":
         renamed = {"asctime": "time", "levelname": "level", "name": "logger"}

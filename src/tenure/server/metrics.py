@@ -1,7 +1,7 @@
-"""What Prometheus is told: what happened, what was refused and why, how long the store takes, how news travels.
+"""Metrics for Prometheus: events, refusals, how long the store takes, how soon revocations arrive.
 
-Counted in each worker process, and added up, where there are several, through files that they share. Served on a port
-of its own, which is not for people.
+Each worker process counts; several are summed through files that they share. Metrics have a port of their own, which
+must not be public.
 """
 
 import os
@@ -37,7 +37,7 @@ LAG = Histogram(
 
 
 def serve_metrics(port: int, host: str, workers: int) -> None:
-    """Answer Prometheus on a port of its own, for all workers. Before they start. Raises ConfigurationError."""
+    """Serve metrics of all workers on a port of its own. Call this before they start. Raises ConfigurationError."""
     registry: CollectorRegistry = REGISTRY
     if workers > 1:
         os.environ[SHARED_FILES] = tempfile.mkdtemp(prefix="tenure-metrics-")

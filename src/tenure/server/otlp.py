@@ -1,7 +1,7 @@
-"""OpenTelemetry in the service: a span for each request, and all that is observed, sent by OTLP.
+"""OpenTelemetry in the service: spans of requests, and all metrics, sent by OTLP.
 
-Where it goes, under which name and how often is what OpenTelemetry's own variables say: OTEL_EXPORTER_OTLP_ENDPOINT,
-OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on. Each worker process sends its own.
+OpenTelemetry's own variables configure it: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so
+on. Each worker process sends its own data.
 """
 
 import os
@@ -22,11 +22,11 @@ from starlette.routing import Match, Route
 
 from tenure.observing.telemetry import Telemetry
 
-os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the conventions that are stable
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the stable conventions
 
 
 class Otlp:
-    """What is sent by OTLP in this process: `telemetry` is the observer, `trace` adds the spans of requests."""
+    """OTLP in this process: `telemetry` is the observer, `trace` adds spans of requests."""
 
     def __init__(self) -> None:
         named = os.environ.get("OTEL_SERVICE_NAME") or "service.name" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
@@ -37,7 +37,7 @@ class Otlp:
         self.telemetry = Telemetry(self._tracers, self._meters)
 
     def trace(self, app: Starlette) -> None:
-        """A span for each request that `app` answers, named by its route."""
+        """Wrap `app` so that each request gets a span named by its route."""
         app.add_middleware(
             OpenTelemetryMiddleware,
             default_span_details=_named_by(app),
@@ -48,7 +48,7 @@ class Otlp:
         )
 
     def close(self) -> None:
-        """Send what is left, and stop. Blocks for as long as that takes."""
+        """Send what is left, and stop. Blocks until then."""
         self._tracers.shutdown()
         self._meters.shutdown()
 
@@ -65,5 +65,5 @@ def _named_by(app: Starlette) -> Callable[[dict[str, Any]], tuple[str, dict[str,
 
 
 def _without_names(span: Span, _: dict[str, Any]) -> None:
-    """A path may name a session, a query a subject: the route says enough."""
+    """Remove path and query, which may contain a session or a subject. The route remains."""
     span.set_attributes({"url.path": "", "url.query": "", "url.full": ""})

@@ -1,6 +1,6 @@
-"""The root secret of a service that was given none: made once, kept in a file that only its owner can read.
+"""The root secret of a service that was given none: created once, in a file that only its owner can read.
 
-Only for the embedded default, where the secret may lie beside the database. Anywhere else it must be given.
+Only for the embedded default, where the secret may be kept beside the database. Otherwise it must be given.
 """
 
 import os
@@ -16,9 +16,9 @@ _SQLITE = "sqlite:///"
 
 
 def root_secret(settings: Settings) -> str:
-    """The secret of the settings, or of the file beside the database, which is made if need be.
+    """The secret from the settings, or from the file beside the database, which is created if necessary.
 
-    Raises ConfigurationError where there is none, or where others can read the file.
+    Raises ConfigurationError if there is none, or if others can read the file.
     """
     if settings.secret is not None:
         return settings.secret.get_secret_value()

@@ -1,7 +1,7 @@
 """Every setting of the service, once: as a flag, as TENURE_… in the environment, and in a TOML file.
 
-The fields below are the source of all three; `cli` makes the flags from them. A flag goes before the environment, the
-environment before the file. A wrong setting is refused with its name and what is right.
+The fields below define all three; `cli` makes the flags from them. Flags override the environment, which overrides the
+file. An error names the wrong setting and says what is valid.
 """
 
 import os
@@ -50,7 +50,7 @@ Several = Annotated[list[str], NoDecode, BeforeValidator(several)]
 
 
 class Settings(BaseSettings):
-    """What the service is told. See each field's description."""
+    """The settings of the service. See each field's description."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", hide_input_in_errors=True)
 
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags before the environment before the file."""
+        """Flags, then the environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @model_validator(mode="after")
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         return self
 
     def policy(self) -> Policy:
-        """The lifetimes and limits; raises ConfigurationError for a combination that makes no sense."""
+        """The lifetimes and limits. Raises ConfigurationError for a combination that makes no sense."""
         names = ("access_ttl", "idle_ttl", "absolute_ttl", "leeway", "clock_skew", "audit_ttl")
         return Policy(
             **{name: getattr(self, name) for name in names},
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         )
 
     def cookie_transport(self) -> CookieTransport | None:
-        """How cookies are set, or None where they are off. Raises ConfigurationError for plain http from outside."""
+        """How cookies are set, or None if they are off. Raises ConfigurationError for plain http to another machine."""
         if not self.cookies:
             return None
         if self.issuer.startswith("http://") and not is_loopback(self.host):
@@ -162,15 +162,15 @@ class Settings(BaseSettings):
         )
 
     def root_path(self) -> str:
-        """The path that a proxy has before this service: that of the issuer. Raises ConfigurationError."""
+        """The path that a proxy puts before this service: that of the issuer. Raises ConfigurationError."""
         check_path("prefix", self.prefix)
         return path_of(self.issuer)
 
 
 def load(config: str | None, flags: Mapping[str, Any]) -> Settings:
-    """The settings of `flags`, the environment and the TOML file `config` (by default, the one TENURE_CONFIG names).
+    """Load settings from `flags`, the environment and the TOML file `config` (by default, the one TENURE_CONFIG names).
 
-    Raises ConfigurationError, with each wrong setting's name and what is right, never with its value.
+    Raises ConfigurationError with the name of each wrong setting and what is valid, never with its value.
     """
     file = config or os.environ.get(CONFIG_VARIABLE)
     if file and not Path(file).is_file():

@@ -1,8 +1,8 @@
-"""Telling another service that a theft was found, or that a session was ended: signed, tried again, in nobody's way.
+"""Webhooks: tell another service of thefts and ended sessions, signed, with retries, in the background.
 
-As the Standard Webhooks say (standardwebhooks.com): an id, a time, and an HMAC-SHA-256 over both and the body.
-A thread of its own sends; a refresh only puts the event into a queue. What can't be delivered within some minutes, or
-does not fit into the queue, is dropped, with a line in the log: the log is the record.
+They follow Standard Webhooks (standardwebhooks.com): an id, a time, and an HMAC-SHA-256 over both and the body. A
+thread sends them; a request only puts the event into a queue. An event that can't be delivered within some minutes, or
+does not fit into the queue, is dropped and logged.
 """
 
 import base64
@@ -51,13 +51,13 @@ class Webhooks(Forking):
         survive_forks(self)
 
     def after_fork_in_child(self) -> None:
-        """Begin with nothing to send; the first event begins a thread."""
+        """Begin with an empty queue; the first event starts a thread."""
         self._waiting: queue.Queue[Event | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def tell(self, event: Event) -> None:
-        """An event hook; it only puts into a queue."""
+        """An event hook, which only queues the event."""
         if event.kind in TOLD:
             with self._starting:
                 if self._thread is None:
@@ -71,7 +71,7 @@ class Webhooks(Forking):
                 )
 
     def close(self) -> None:
-        """Send no more than what is being sent now, until the next event."""
+        """Stop after the event being sent, until the next one."""
         with self._starting:
             thread, self._thread = self._thread, None
         if thread is not None:

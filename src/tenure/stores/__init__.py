@@ -1,4 +1,4 @@
-"""Stores keep sessions: the protocol they speak, and one module for each place to keep them."""
+"""Stores keep sessions: one protocol, and one module or package for each kind."""
 
 import re
 from typing import cast
@@ -13,9 +13,9 @@ _VALKEY = re.compile(r"(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
 
 def open_store(url: str, *, migrate: bool = True) -> Store:
-    """The store that a URL names; raises ConfigurationError for a URL of no known form.
+    """Open the store that a URL names. Raises ConfigurationError for an unknown URL.
 
-    migrate: whether PostgreSQL's tables are made, or brought forward, where need be. Otherwise that is an error.
+    migrate: create or upgrade PostgreSQL's tables if necessary; otherwise missing or old tables are an error.
     """
     if "\0" in url or not url.isprintable():
         raise ConfigurationError("The store's URL has characters that nobody can see.")
@@ -31,7 +31,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
 
 
 def opened(store: object, *, migrate: bool = True) -> Store:
-    """A store as it is, or the one that a URL names. Raises ConfigurationError for what is neither."""
+    """Return a store, or open the one that a URL names. Raises ConfigurationError for anything else."""
     if isinstance(store, str):
         return open_store(store, migrate=migrate)
     if isinstance(store, type) or not all(callable(getattr(store, name, None)) for name in _STORE_METHODS):

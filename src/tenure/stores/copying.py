@@ -1,12 +1,11 @@
-"""Moving to another store, with everybody still logged in.
+"""Copy everything to another store, with everybody still logged in.
 
-All live sessions, all audit trails and all records are carried over, and those sessions that were revoked lately, so
-that their access tokens stay refused. The old store may stay in use meanwhile. What is copied already is remembered in
-the new store, so that a copy that was broken off goes on where it was. Then everything is looked at once more, on both
-sides; what moved on meanwhile is carried over again.
+Copies all live sessions, audit trails and records, and recently revoked sessions, so that their access tokens stay
+refused. The old store may stay in use meanwhile. The new store records the progress, so that an interrupted copy
+resumes. At the end, both sides are compared, and sessions that have changed are copied again.
 
-A session that is refreshed on the old store after its last look is behind on the new one. That is what the verdict
-*rollback* is for: one such refresh is forgiven, and logs nobody out.
+A session that is refreshed on the old store after that is stale on the new one. The verdict *rollback* forgives one
+such refresh, so nobody is logged out.
 """
 
 import asyncio
@@ -26,8 +25,8 @@ _PLACE = "copy"
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy has done so far: records, sessions and entries of audit trails written, sessions looked at again, of
-    those how many had moved on and were written again, and how many are still not there as they should be."""
+    """Progress of a copy: records, sessions and audit entries written; sessions compared, how many of them had changed
+    and were written again, and how many still differ."""
 
     records: int = 0
     sessions: int = 0
@@ -42,9 +41,9 @@ Watch = Callable[[str, float], None]
 
 
 async def copy(source: Store, target: Store, *, name: str, now: float, watch: Watch) -> Copied:
-    """Copy everything from `source` to `target`, and look at it once more. `name` says which copy goes on.
+    """Copy everything from `source` to `target`, then compare. `name` identifies a copy that resumes.
 
-    now: sessions that have ended by then stay behind (seconds, UTC).
+    now: sessions that ended before this moment are left out (seconds, UTC).
     """
     done = Copied()
     for kind in RECORDS:
@@ -89,13 +88,13 @@ async def _keep_record(target: Store, kind: str, name: str, body: str) -> bool:
 
 
 async def _carry(target: Store, session: Session, now: float) -> bool:
-    """Write one session to the target, if it still matters there."""
+    """Write one session to the target, unless it has ended long ago."""
     if not _matters(session, now):
         return False
     alive = replace(session, revoked_at=None, revoked_reason=None, revoked_by=None)
     written = await target.arun(Restore(alive))
     if session.revoked_at is not None:
-        # Not restored as it is: only a revocation is told to those who follow the feed.
+        # Revoked there, not just written as revoked, so that the feed announces it.
         reason, by = session.revoked_reason or "", session.revoked_by or ""
         await target.arun(Revoke(session.id, session.revoked_at, reason, by))
     return written
@@ -114,7 +113,7 @@ async def _verify(source: Store, target: Store, seen: Session, now: float, done:
         return
     session = await source.arun(Get(seen.id)) or seen
     written = await _carry(target, session, now)
-    done.again += written  # not in one step: the old count would be read before the wait
+    done.again += written  # in two steps, or the old count would be read before the wait
     kept = await target.arun(Get(seen.id))
     behind = kept is None or (kept.revoked_at is None and kept.head.generation <= session.head.generation)
     if kept != session and behind:

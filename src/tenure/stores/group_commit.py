@@ -1,10 +1,10 @@
 """Group commit: writes that wait together commit together.
 
-One thread owns the store's connection. While it commits one batch, calls that arrive gather for the next. There is no
-timer and no added delay: a lone call is a batch of one. Durability is paid once a batch, and whoever asked hears the
-answer only after the commit.
+One thread owns the store's connection. While it commits one batch, new calls gather for the next. There is no timer and
+no added delay: a lone call is a batch of one. A batch pays for durability once, and callers get their results only
+after the commit.
 
-The thread begins with the first call, and begins anew after `close` and `open`, and in a child process.
+The thread starts with the first call, and starts again after `close` and `open`, and in a child process.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 MAX_BATCH = 128
 CLOSED = "The session store was closed."
-_LONGEST_PAUSE_SECONDS = 30.0  # longer than a store waits for anything
+_LONGEST_PAUSE_SECONDS = 30.0  # longer than any of a store's timeouts
 _SHORT_PAUSE_SECONDS = 1.0
 
 Commit = Callable[[Sequence[Call[Any]]], Sequence[Any]]
@@ -31,7 +31,7 @@ _observers: list[Callable[[int], object]] = []
 
 
 def watch_batches(observe: Callable[[int], object]) -> Callable[[], None]:
-    """Call `observe` with the size of each batch, in all stores of this process, until what this answers is called."""
+    """Call `observe` with the size of each batch in all stores of this process. Returns a function that stops it."""
     _observers.append(observe)
     return lambda: _observers.remove(observe)
 
@@ -41,7 +41,7 @@ Waiting = tuple[Call[Any], Waiter]
 
 
 class _Pause:
-    """For the thread: let go of the connection, if that is asked for, and wait."""
+    """Tells the thread to close the connection, if `release` is set, and to wait."""
 
     def __init__(self, *, release: bool) -> None:
         self.release = release
@@ -50,9 +50,9 @@ class _Pause:
 
 
 class GroupCommit:
-    """A thread that answers calls in batches, through `commit`, for blocking and for asyncio callers alike.
+    """A thread that runs calls in batches, through `commit`, for blocking and asyncio callers alike.
 
-    release: lets go of the connection; called in the thread when it pauses and when it ends.
+    release: closes the connection; called in the thread when it pauses and when it ends.
     """
 
     def __init__(self, commit: Commit, name: str, release: Callable[[], object] | None = None) -> None:
@@ -63,7 +63,7 @@ class GroupCommit:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """In a child process: the parent's thread does not exist here, and its callers are not ours."""
+        """Start over in a child process, which has neither the parent's thread nor its callers."""
         self._waiting: queue.SimpleQueue[list[Waiting] | _Pause | None] = queue.SimpleQueue()
         self._arriving: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
         self._starting = threading.Lock()
@@ -71,28 +71,28 @@ class GroupCommit:
         self._pause: _Pause | None = None
 
     def run(self, call: Call[T]) -> T:
-        """Answer one call; blocks the calling thread."""
+        """Run one call; blocks the calling thread."""
         self._check_open()
         waiter: Future[T] = Future()
         self._waiting.put([(call, waiter)])
         return waiter.result()
 
     async def arun(self, call: Call[T]) -> T:
-        """Answer one call; a caller that gives up meanwhile does not undo it."""
+        """Run one call. Cancelling the caller does not undo it."""
         self._check_open()
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
         arriving = self._arriving.get(loop)
         if arriving is None:
-            # What arrives in one turn of the loop is handed over at its end, in one piece: handed over one by one,
-            # the thread would wake up for each, and the batches would stay small.
+            # Calls of one turn of the loop are handed over together at its end. Handed over one by one, each would wake
+            # the thread, and batches would stay small.
             self._arriving[loop] = arriving = []
             loop.call_soon(self._hand_over, loop)
         arriving.append((call, waiter))
         return await waiter
 
     def close(self) -> None:
-        """Answer what waits already, then end the thread."""
+        """Finish the waiting calls, then end the thread."""
         if not self._closed:
             self._closed = True
             if self._thread is not None:
@@ -101,13 +101,13 @@ class GroupCommit:
                 self._thread = None
 
     def open(self) -> None:
-        """Answer calls again after `close`."""
+        """Accept calls again after `close`."""
         self._closed = False
 
     def pause(self, *, release: bool = False) -> None:
-        """Let the thread finish its batch and wait until `resume`, so that a fork finds no lock of a driver taken.
+        """Let the thread finish its batch and wait until `resume`, so that no driver's lock is held during a fork.
 
-        release: it lets go of its connection, too, and is waited for as long as that takes; otherwise for a second.
+        release: close the connection as well, however long that takes; otherwise wait for a second at most.
         """
         if self._thread is not None:
             self._pause = _Pause(release=release)
@@ -115,7 +115,7 @@ class GroupCommit:
             self._pause.begun.wait(_LONGEST_PAUSE_SECONDS if release else _SHORT_PAUSE_SECONDS)
 
     def resume(self) -> None:
-        """Let the thread go on."""
+        """Let the thread continue."""
         if self._pause is not None:
             self._pause.over.set()
             self._pause = None
@@ -148,7 +148,7 @@ class GroupCommit:
         self._release()
 
     def _batches(self) -> Iterator[list[Waiting]]:
-        """Wait for calls, take all that are there, cut them to size; until the end is reached."""
+        """Wait for calls, take all that have arrived, and split them into batches, until the end."""
         arrived: list[Waiting] | _Pause | None = []
         while arrived is not None:
             gathered: list[Waiting] = []
@@ -169,7 +169,7 @@ class GroupCommit:
 
 
 def _deliver(waiters: Sequence[Waiter], answers: Sequence[Any]) -> None:
-    """Blocking callers are woken one by one, asyncio callers all together, by one wake-up of their loop."""
+    """Wake blocking callers one by one, and asyncio callers all together, by waking their loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
     for waiter, answer in zip(waiters, answers, strict=True):
         if isinstance(waiter, Future):

@@ -1,6 +1,6 @@
-"""Hearing of revocations as they happen, where a store can push them.
+"""Receive revocations as they happen, from stores that push them.
 
-Never the only way: whatever is missed while a connection is made anew, the next poll of the feed finds.
+The feed is polled as well, which finds anything missed during a reconnect.
 """
 
 import threading
@@ -13,7 +13,7 @@ Heard = Callable[[str, float], None]
 
 
 class Listener:
-    """A thread that runs `listen` until it is closed, and again whenever `trouble` ended it."""
+    """A thread that runs `listen` until it is closed, and restarts it after any exception in `trouble`."""
 
     def __init__(
         self, listen: Callable[[threading.Event], None], trouble: tuple[type[Exception], ...], name: str

@@ -1,4 +1,4 @@
-"""The memory store: for tests and toys. It forgets everything when the process ends, and shares nothing with others."""
+"""The memory store, for tests and experiments. It lives and ends with one process."""
 
 import threading
 from collections import Counter
@@ -79,25 +79,25 @@ class MemoryStore:
         }
 
     def run(self, call: Call[T]) -> T:
-        """Answer one call."""
+        """Run one call."""
         with self._lock:
             return cast(T, self._answers[type(call)](call))
 
     async def arun(self, call: Call[T]) -> T:
-        """Answer one call; nothing in here takes long enough to be waited for."""
+        """Run one call, without awaiting anything, as it takes microseconds."""
         return self.run(call)
 
     def watch(self, heard: Heard) -> None:
-        """There is no other instance to hear from."""
+        """Does nothing: there are no other instances."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing."""
 
     def open(self) -> None:
-        """Nothing is forgotten between."""
+        """Does nothing: the sessions are still there."""
 
     def before_fork(self) -> None:
-        """Let no call be under way."""
+        """Wait for calls in progress."""
         self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
@@ -105,7 +105,7 @@ class MemoryStore:
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Go on with what there was: a copy, which the parent shares no longer."""
+        """Continue with a copy of the parent's sessions."""
         self._lock.release()
 
     def _create(self, call: Create) -> tuple[str, ...] | None:

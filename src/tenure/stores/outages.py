@@ -1,7 +1,7 @@
-"""What is said of a store that does not answer: to callers that it is so, to operators why.
+"""Errors for a store that does not respond: callers learn that it is so, operators learn why.
 
-The server's own words may name a host, a port and a database, never a password. They go to the log, once a second at
-the most, and to whoever starts a service or asks for its readiness with an API key.
+The server's own message may contain a host, a port and a database, but never a password. It goes to the log, at most
+once a second, to the terminal at the start, and to /readyz for callers with an API key.
 """
 
 import logging
@@ -22,12 +22,12 @@ def unavailable(detail: str, message: str | None = None) -> StoreUnavailable:
     said = without_password(" ".join(detail.split()))
     now = time.monotonic()
     if now - _warned.get(said, -WARN_SECONDS) >= WARN_SECONDS:
-        _warned.clear()  # so that it never grows
+        _warned.clear()  # so that it stays small
         _warned[said] = now
         _log.warning("the session store does not answer: %s", said)
     return StoreUnavailable(message, detail=said)
 
 
 def without_password(text: str) -> str:
-    """`text` without the passwords of URLs and of connection strings."""
+    """Remove passwords in URLs and connection strings from `text`."""
     return _PASSWORD.sub(lambda found: f"{found[1]}@" if found[1] is not None else f"{found[2]}…", text)

@@ -1,6 +1,6 @@
-"""How a session lies in a row, and how a batch is cut: what the SQL stores have in common.
+"""Sessions as rows, and how a batch is split, for all SQL stores.
 
-Times are kept in whole microseconds, UTC, ids and hashes as bytes, claims as JSON.
+Times are stored in whole microseconds, UTC, ids and hashes as bytes, claims as JSON.
 """
 
 import json
@@ -18,12 +18,12 @@ SESSION_COLUMNS = (
 
 
 def micros(seconds: float) -> int:
-    """Seconds as a row has them."""
+    """Convert seconds to a row's microseconds."""
     return round(seconds * 1e6)
 
 
 def session_of(row: Sequence[Any]) -> Session:
-    """The session that a row of SESSION_COLUMNS holds."""
+    """Convert a row of SESSION_COLUMNS to a session."""
     (id_, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,
      generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by) = row  # fmt: skip
     return Session(
@@ -34,7 +34,7 @@ def session_of(row: Sequence[Any]) -> Session:
 
 
 def row_of(new: Session) -> tuple[Any, ...]:
-    """What a new session puts into SESSION_COLUMNS, but for the last three, which are null."""
+    """Convert a new session to SESSION_COLUMNS, without the last three, which are null."""
     head = new.head
     return (
         bytes.fromhex(new.id), new.subject, new.client_id, new.scope, json.dumps(dict(new.claims)), new.device,
@@ -44,7 +44,7 @@ def row_of(new: Session) -> tuple[Any, ...]:
 
 
 def entry_of(changed: Session, audit: Audit) -> AuditEntry:
-    """What the audit trail says of a session that was made just now, or ended just now."""
+    """The audit entry of a session that has just begun or ended."""
     common = (changed.id, changed.client_id, changed.device, audit.address)
     if changed.revoked_at is None:
         return AuditEntry(changed.created_at, "logged_in", *common)
@@ -52,12 +52,12 @@ def entry_of(changed: Session, audit: Audit) -> AuditEntry:
 
 
 def latest_first(entries: Iterable[AuditEntry]) -> tuple[AuditEntry, ...]:
-    """The entries of a trail in their order; of one moment, by their sessions."""
+    """Sort a trail's entries, latest first, then by session."""
     return tuple(sorted(entries, key=lambda entry: (-entry.at, entry.session_id)))
 
 
 def page_of(sessions: Sequence[Session], limit: int) -> Page:
-    """A page of sessions in the order of their ids, which are spread evenly."""
+    """A page of sessions ordered by id; ids are evenly distributed."""
     if len(sessions) < limit:
         return Page(tuple(sessions), "", 1.0)
     last = sessions[-1].id
@@ -65,28 +65,28 @@ def page_of(sessions: Sequence[Session], limit: int) -> Page:
 
 
 def part_of(cursor: str) -> float:
-    """How much of all sessions comes before this id, about: they are spread evenly. Of "" all does."""
+    """Roughly which part of all sessions comes before this id, as ids are evenly distributed; all for ""."""
     return int(cursor[:8], 16) / 2**32 if cursor else 1.0
 
 
 def examined_for(limit: int) -> int:
-    """How many sessions are looked at for a page of the latest, so that a rare client costs no walk through all."""
+    """How many sessions to read for a page of the latest, so that a rare client does not cost a full scan."""
     return 10 * limit + 1000
 
 
 def latest_cursor(created_at: int, session_id: str) -> str:
-    """Where the next page of the latest sessions begins. created_at: in microseconds."""
+    """The cursor of the next page of latest sessions. created_at: in microseconds."""
     return f"{created_at}:{session_id}"
 
 
 def latest_from(cursor: str) -> tuple[int, str]:
-    """What `latest_cursor` was given; "" begins at the latest."""
+    """Parse a cursor made by `latest_cursor`; "" is the beginning."""
     created_at, _, session_id = cursor.partition(":")
     return (int(created_at), session_id) if cursor else (micros(FOREVER), "")
 
 
 def runs(calls: Sequence[Call[Any]]) -> Iterator[tuple[type[Call[Any]], list[Any]]]:
-    """The calls in their order, cut into runs of one kind, in which no session is refreshed twice."""
+    """Split the calls, in order, into runs of one kind in which no session is refreshed twice."""
     kind: type[Call[Any]] | None = None
     run: list[Any] = []
     seen: set[str] = set()

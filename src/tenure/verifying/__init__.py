@@ -1,1 +1,1 @@
-"""For services that are not the issuer: checking access tokens, and hearing of revocations."""
+"""For services other than the issuer: verify access tokens and follow revocations."""

@@ -1,8 +1,7 @@
-"""Following a service's feed of revocations, for verifiers that are not the issuer and share no store with it.
+"""Follow a service's feed of revocations, without access to its store.
 
-One thread asks for what was revoked since the last answer, and lets the service wait with its answer until there is
-something. Whatever fails is tried again, ever more rarely; meanwhile access tokens are good until they expire, as they
-are without a feed.
+One thread asks what was revoked since the last response, by long polling. Failures are retried with a growing pause;
+meanwhile access tokens are valid until they expire, as they are without a feed.
 """
 
 import json
@@ -22,7 +21,7 @@ _PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
 class RevocationFeed:
-    """Tells `checker` of each session that was revoked, until it is closed."""
+    """Tells `checker` about each revoked session, until it is closed."""
 
     def __init__(self, url: str, checker: Checker) -> None:
         self._url = url
@@ -32,7 +31,7 @@ class RevocationFeed:
         threading.Thread(target=self._follow, name="tenure-revocation-feed", daemon=True).start()
 
     def close(self) -> None:
-        """Ask no more. The thread ends with the answer that it may be waiting for."""
+        """Stop asking. The thread ends once its current request is done."""
         self._closed.set()
 
     def _follow(self) -> None:
@@ -52,7 +51,7 @@ class RevocationFeed:
                 self._closed.wait(_PAUSES[min(failures, len(_PAUSES)) - 1])
 
     def _ask(self) -> None:
-        wait = WAIT_SECONDS if self._begun else 0  # whoever begins wants to know what has been, at once
+        wait = WAIT_SECONDS if self._begun else 0  # the first request must not wait: it fetches what was revoked before
         url = f"{self._url}?{urlencode({'since': self._position, 'wait': wait})}"
         # The scheme was checked by the Verifier.
         with urllib.request.urlopen(url, timeout=wait + _GRACE_SECONDS) as answer:  # noqa: S310

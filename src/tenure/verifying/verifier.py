@@ -1,7 +1,7 @@
-"""The Verifier: for services that are not the issuer and know nothing but where its public keys are.
+"""The Verifier, for services that know only the URL of the issuer's public keys.
 
-It keeps the keys, and fetches them again when a token names one it has not seen: at a bounded rate, so that made-up
-key ids can't be turned into a flood of requests to the issuer.
+It caches the keys, and fetches them again when a token names an unknown one. The rate of fetches is bounded, so that
+made-up key ids can't flood the issuer with requests.
 """
 
 import json
@@ -31,7 +31,7 @@ _ALGORITHM_OF_TYPE = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256"}
 class Verifier(Forking):
     """Verifies access tokens of one issuer for one audience.
 
-    jwks: the JWK set as a value, or the URL it is fetched from (https, or http to this machine).
+    jwks: the JWK set, or its URL (https, or http on loopback).
     clock_skew: how long after its expiry a token is still accepted, in seconds.
     max_age: keys are fetched again when they are older than this, in seconds.
     min_interval: they are never fetched more often than this, in seconds, whatever tokens come.
@@ -87,15 +87,15 @@ class Verifier(Forking):
         survive_forks(self)
 
     def after_fork_in_child(self) -> None:
-        """The next verification begins to follow the feed here; what was heard of before is known."""
+        """The next verification follows the feed in the child; earlier revocations are known."""
         self._lock = threading.Lock()
         self._feed = None
 
     def verify(self, token: str) -> Claims:
-        """What a valid access token says.
+        """The claims of a valid access token.
 
-        Raises InvalidAccessToken for any other, and StoreUnavailable where no keys could be fetched at all. The
-        keys are fetched by the calling thread; in asyncio code, the first call belongs into `asyncio.to_thread`.
+        Raises InvalidAccessToken for any other, and StoreUnavailable if no keys could be fetched at all. The calling
+        thread fetches the keys; in asyncio code, make the first call in `asyncio.to_thread`.
         """
         if self._url is not None and self._is_stale():
             self._fetch(self._url)
@@ -111,7 +111,7 @@ class Verifier(Forking):
             raise
 
     def close(self) -> None:
-        """Follow the feed no more, until the next verification."""
+        """Stop following the feed, until the next verification."""
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
@@ -138,16 +138,16 @@ class Verifier(Forking):
                 refused.close()
                 return False
             except (OSError, ValueError, ConfigurationError):
-                return False  # the keys at hand stay good
+                return False  # keep the keys we have
             self._fetched_at = now
             return True
 
 
 def verifying_keys(jwks: Mapping[str, Any]) -> dict[str, VerifyingKey]:
-    """The keys of a JWK set (RFC 7517 section 5) that can check an access token, by their `kid`.
+    """The keys of a JWK set (RFC 7517 section 5) that can verify access tokens, by their `kid`.
 
-    Keys of other types or for other uses are passed over; symmetric ones are never taken from a public document.
-    Raises ConfigurationError if this is no JWK set.
+    Ignores keys of other types or for other uses, and symmetric keys, which do not belong into a public document.
+    Raises ConfigurationError if it is not a JWK set.
     """
     if not isinstance(jwks, Mapping) or not isinstance(jwks.get("keys"), list):
         raise ConfigurationError('A JWK set is an object with a list "keys".')

@@ -4,6 +4,6 @@
     TENURE = {"SECRET": "…", "ISSUER": "https://app.example.com", "AUDIENCE": "app"}
     urlpatterns = [path("", include("tenure.integrations.django.urls")), ...]
 
-Whoever Django's authentication backends let in gets a session. Deactivating or deleting an account, or changing its
-password, ends its sessions.
+Users log in through Django's authentication backends. Deactivating or deleting an account, or changing its password,
+ends its sessions.
 """

@@ -1,4 +1,4 @@
-"""Django's users: whoever its authentication backends let in, and what goes into their tokens."""
+"""Django's users: authentication by its backends, and the claims of their tokens."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,14 +13,14 @@ class DjangoAccounts:
     """The authenticator: Django's authentication backends, in their order."""
 
     def authenticate(self, username: str, password: str) -> str | None:
-        """The primary key of the user with these credentials, or None. Inactive users are let in by no backend."""
+        """The primary key of the user with these credentials, or None. Backends refuse inactive users."""
         user = authenticate(None, **{get_user_model().USERNAME_FIELD: username, "password": password})
         return None if user is None else str(user.pk)
 
 
 def claims_source(claims: Callable[[Any], Mapping[str, Any]] | None) -> ClaimsSource:
-    """What is asked at login and at each refresh: the claims of a user, or None, which ends the session, where the user
-    is gone or inactive."""
+    """The `claims` function, called at login and at each refresh. It returns the user's claims, or None, which ends the
+    session, if the user is gone or inactive."""
 
     def claims_of(session: Session) -> Mapping[str, Any] | None:
         user = user_of(session.subject)

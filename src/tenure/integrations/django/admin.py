@@ -1,5 +1,5 @@
-"""The admin pages: sessions to be listed, searched by user, and ended, and what became of them. Never a token: the
-database has none."""
+"""The admin pages: list sessions, search them by user, end them, and read the audit trail. They never show a token, as
+the database has none."""
 
 from typing import Any
 
@@ -17,15 +17,15 @@ class _ReadOnly(admin.ModelAdmin):
     list_display_links = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Logging in makes these."""
+        """Only logging in adds sessions."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """There is nothing to be changed."""
+        """There is nothing to change."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A deleted row would not be told to those who check access tokens; a trail is not for cutting."""
+        """Verifiers would not hear of a deleted session, and the audit trail is complete."""
         return False
 
 
@@ -42,7 +42,7 @@ class AuditEntryAdmin(_ReadOnly):
 
 @admin.register(Session)
 class SessionAdmin(_ReadOnly):
-    """Sessions can be ended."""
+    """Sessions, which can be ended."""
 
     list_display = ("subject", "device", "client_id", "created", "last_used", "state")
     search_fields = ("subject", "device")
@@ -52,7 +52,7 @@ class SessionAdmin(_ReadOnly):
 
     @admin.action(description="End the chosen sessions", permissions=["end"])
     def end_sessions(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
-        """End sessions, at once: their access tokens are refused, too."""
+        """End sessions at once: their access tokens are refused, too."""
         ended = sum(
             tenure().revoke(session.pk, reason="ended_by_admin", by=f"admin {request.user.pk}") for session in chosen
         )

@@ -1,4 +1,4 @@
-"""What Django is told of this application when it starts."""
+"""The Django application."""
 
 from django.apps import AppConfig
 from django.core.checks import register
@@ -12,7 +12,7 @@ class TenureConfig(AppConfig):
     verbose_name = "tenure: sessions"
 
     def ready(self) -> None:
-        """Check the settings, and hear of what happens to accounts."""
+        """Register the settings' checks and the signals of accounts."""
         from tenure.integrations.django import signals
         from tenure.integrations.django.checks import check_settings
 

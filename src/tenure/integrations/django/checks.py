@@ -1,4 +1,4 @@
-"""Django's system checks of the settings: what is wrong is said at the start, by `manage.py check` and runserver."""
+"""System checks: `manage.py check` and runserver report wrong settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ SUPPORTED = ("postgresql", "sqlite")
 
 
 def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
-    """What is wrong with settings.TENURE."""
+    """Check settings.TENURE."""
     try:
         block = given()
         policy_of(block)

@@ -1,4 +1,4 @@
-"""The settings, and the one Tenure of each process that they give.
+"""The settings, and the process's Tenure made from them.
 
 TENURE = {
     "SECRET": "…",                 # at least 32 random bytes
@@ -59,7 +59,7 @@ _opened: list[tuple[Tenure, Service]] = []
 
 
 def given() -> dict[str, Any]:
-    """The settings, the defaults filled in. Raises ConfigurationError."""
+    """The settings, with defaults. Raises ConfigurationError."""
     block = getattr(settings, "TENURE", None)
     if not isinstance(block, dict):
         raise ConfigurationError("settings.TENURE is missing: a dictionary with SECRET, ISSUER and AUDIENCE.")
@@ -81,17 +81,17 @@ def policy_of(block: Mapping[str, Any]) -> Policy:
 
 
 def tenure() -> Tenure:
-    """The Tenure of this process, opened at its first use."""
+    """This process's Tenure, opened at first use."""
     return _parts()[0]
 
 
 def service() -> Service:
-    """What the endpoints share."""
+    """The parts that the endpoints share."""
     return _parts()[1]
 
 
 def reset() -> None:
-    """Let go of the Tenure: for tests that change settings."""
+    """Close the Tenure, for tests that change settings."""
     with _opening:
         for opened, _ in _opened:
             opened.close()

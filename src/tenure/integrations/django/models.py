@@ -1,6 +1,6 @@
-"""The sessions as Django's models know them: for migrations and for the admin pages. `store.py` reads and writes them.
+"""Models of the tables, for migrations and the admin pages. `store.py` reads and writes them by SQL.
 
-Times are in microseconds since 1970, UTC; the properties give them as Django's.
+Times are in microseconds since 1970, UTC; the properties convert them.
 """
 
 import datetime
@@ -28,7 +28,7 @@ class SessionIdField(models.BinaryField):
 
 
 class Session(models.Model):
-    """One login on one device. What proves a refresh token is only here as hashes."""
+    """One login on one device. Only hashes of a refresh token's nonces are stored."""
 
     id = SessionIdField(primary_key=True)
     subject = models.TextField(db_index=True)
@@ -57,7 +57,7 @@ class Session(models.Model):
 
     @property
     def created(self) -> datetime.datetime:
-        """When it was made."""
+        """When the session began."""
         return moment(self.created_at)
 
     @property
@@ -67,7 +67,7 @@ class Session(models.Model):
 
     @property
     def state(self) -> str:
-        """live, expired, or why it was ended."""
+        """Live, expired, or why it was ended."""
         if self.revoked_at is not None:
             return str(self.revoked_reason)
         return "live" if moment(self.expires_at) > timezone.now() else "expired"
@@ -86,7 +86,7 @@ class Revocation(models.Model):
 
 
 class AuditEntry(models.Model):
-    """The audit trail: a session that was made or ended, from where, and why."""
+    """The audit trail: a login or the end of a session, from where, and why."""
 
     row = models.BigAutoField(primary_key=True)
     subject = models.TextField()

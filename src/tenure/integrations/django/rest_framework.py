@@ -1,4 +1,4 @@
-"""For Django REST framework: authentication by access token, and a permission for those who logged in lately.
+"""For Django REST framework: authentication by access token, and a permission that requires a recent login.
 
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["tenure.integrations.django.rest_framework.TenureAuthentication"]}
 """
@@ -21,10 +21,10 @@ RECENT_SECONDS = 300.0
 
 
 class TenureAuthentication(BaseAuthentication):
-    """`request.user` is Django's user, `request.auth` what the access token says."""
+    """`request.user` is Django's user, `request.auth` the access token's claims."""
 
     def authenticate(self, request: Any) -> tuple[Any, Claims] | None:
-        """Who makes the request, or None where it has no access token. Raises AuthenticationFailed."""
+        """The user and claims, or None without an access token. Raises AuthenticationFailed."""
         try:
             claims = session_of(request._request)
         except NoAccessToken:
@@ -37,17 +37,17 @@ class TenureAuthentication(BaseAuthentication):
         return user, claims
 
     def authenticate_header(self, request: Any) -> str:
-        """What a refusal asks for (RFC 6750 section 3)."""
+        """The challenge of a 401 (RFC 6750 section 3)."""
         return 'Bearer realm="tenure"'
 
 
 class RecentLogin(BasePermission):
-    """Only for those who have logged in lately: settings.TENURE_RECENT_SECONDS, by default five minutes."""
+    """Requires a login within settings.TENURE_RECENT_SECONDS (by default five minutes)."""
 
     message = "Log in again for this."
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        """Whether the login was lately enough."""
+        """Whether the login is recent enough."""
         claims = request.auth
         lately = float(getattr(settings, "TENURE_RECENT_SECONDS", RECENT_SECONDS))
         return isinstance(claims, Claims) and time.time() - float(claims.get("auth_time", 0)) <= lately

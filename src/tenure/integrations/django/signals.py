@@ -1,4 +1,4 @@
-"""When a user's sessions end: the account is deactivated or deleted, or its password is changed."""
+"""End a user's sessions when the account is deactivated or deleted, or its password is changed."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _ENDING = "_tenure_ends_sessions"
 
 
 def connect() -> None:
-    """Hear of users that change."""
+    """Connect the signals of the user model."""
     model = get_user_model()
     pre_save.connect(_look, sender=model, dispatch_uid="tenure-look")
     post_save.connect(_saved, sender=model, dispatch_uid="tenure-saved")
@@ -20,13 +20,13 @@ def connect() -> None:
 
 
 def _look(sender: Any, instance: Any, update_fields: frozenset[str] | None = None, **_: Any) -> None:
-    """Before a user is saved: remember whether that ends their sessions, and why."""
+    """Before a user is saved, remember whether that ends their sessions, and why."""
     before = sender._default_manager.filter(pk=instance.pk).first() if instance.pk is not None else None
     reason = None
     if before is not None and before.is_active and not instance.is_active:
         reason = "account_deactivated"
     elif before is not None and before.password != instance.password:
-        # At a login, Django hashes the same password anew where its hasher has changed: that is no change of it.
+        # At a login, Django rehashes the password if the hasher has changed. That is not a new password.
         hashed_anew = update_fields == frozenset({"password"}) and getattr(instance, "_password", None) is None
         reason = None if hashed_anew else "password_changed"
     setattr(instance, _ENDING, reason)
@@ -43,5 +43,5 @@ def _deleted(instance: Any, **_: Any) -> None:
 
 
 def _end(pk: Any, reason: str) -> None:
-    # After the commit: a change that is rolled back ends nothing.
+    # After the commit, as a change that is rolled back ends nothing.
     transaction.on_commit(lambda: tenure().revoke_all(str(pk), reason=reason, by="django"))

@@ -1,10 +1,10 @@
-"""For those who come from djangorestframework-simplejwt: its refresh endpoint, which moves people over as they come.
+"""Move over from djangorestframework-simplejwt: its refresh endpoint, which exchanges old tokens for sessions.
 
     path("api/token/refresh/", token_refresh)
 
-An old refresh token is exchanged for a tenure session, once; the answer has the shape that front ends know. From then
-on they hold tokens of tenure, and send those to the same address. Where the answer is lost, the same old token may be
-exchanged again, for as long as the session that it gave has not been used.
+An old refresh token can be exchanged for a tenure session once. The response has the shape that front ends know; from
+then on they send tenure's tokens to the same URL. If the response is lost, the old token can be exchanged again, until
+somebody uses the session.
 """
 
 import json
@@ -31,7 +31,7 @@ _TRIES = 3
 @csrf_exempt
 @transaction.non_atomic_requests
 def token_refresh(request: HttpRequest) -> JsonResponse:
-    """POST {"refresh": …}: {"access": …, "refresh": …}, for tokens of either kind; 401 as simplejwt answers it."""
+    """POST {"refresh": …}: responds {"access": …, "refresh": …}, for tokens of either kind, or 401 like simplejwt."""
     try:
         token = _presented(request)
         attempt = request.headers.get("idempotency-key")
@@ -51,9 +51,9 @@ def token_refresh(request: HttpRequest) -> JsonResponse:
 
 
 def exchange(token: str, *, device: str = "") -> TokenPair:
-    """A tenure session for an old refresh token that is still good. Raises InvalidGrant.
+    """Exchange a valid old refresh token for a tenure session. Raises InvalidGrant.
 
-    The session is that of the user whom the token names, and nobody else's: it ends when they are deactivated.
+    The session belongs to the user whom the token names, and ends when they are deactivated.
     """
     try:
         old = RefreshToken(token)  # type: ignore[arg-type]  # says: of a token; reads text
@@ -75,7 +75,7 @@ def exchange(token: str, *, device: str = "") -> TokenPair:
 
 
 def _take_back(session_id: str) -> None:
-    """End the session of an earlier exchange, whose answer was lost; raise InvalidGrant if somebody has used it."""
+    """End the session of an earlier exchange whose response was lost. Raises InvalidGrant if somebody has used it."""
     earlier = tenure().store.run(Get(session_id))
     if earlier is not None and earlier.head.generation > 0:
         raise InvalidGrant("This refresh token was exchanged already. Log in again.")

@@ -1,9 +1,9 @@
 """Sessions in one of Django's own databases (PostgreSQL or SQLite), behind the protocol of every store.
 
-A thread of its own, and so a connection of its own, fed by group commit: what is rotated there is committed, whatever
-becomes of the transaction of the view that asked (ATOMIC_REQUESTS). With SQLite, which lets only one transaction write,
-a view that has written already and now waits for tenure would wait for itself: there, and only there, a call from
-within a transaction is made in it.
+It has its own thread, and so its own connection, fed by group commit. A rotation is committed even if the view's
+transaction is rolled back (ATOMIC_REQUESTS). SQLite allows only one writing transaction, so a view that has written and
+then waits for tenure would wait for itself. With SQLite only, a call within a transaction is therefore made in that
+transaction.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ _ADVANCE = f"""
 
 
 class DjangoStore:
-    """The sessions in the database that settings.DATABASES calls `alias`."""
+    """Sessions in the database `alias` of settings.DATABASES."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -57,7 +57,7 @@ class DjangoStore:
         return await self._commits.arun(call)
 
     def watch(self, heard: Callable[[str, float], None]) -> None:
-        """Other processes' revocations are heard of by polling."""
+        """Does nothing: other processes' revocations are polled."""
 
     def close(self) -> None:
         """Answer what waits already."""
@@ -68,7 +68,7 @@ class DjangoStore:
         self._commits.open()
 
     def before_fork(self) -> None:
-        """With SQLite, close this thread's connection: a child would believe that it had the parent's locks."""
+        """With SQLite, close this thread's connection: a child would assume it held the parent's locks."""
         self._commits.pause(release=self._vendor == "sqlite")
 
     def after_fork_in_parent(self) -> None:
@@ -76,24 +76,24 @@ class DjangoStore:
         self._commits.resume()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew, in a thread that has a connection of its own."""
+        """Start over, in a new thread with its own connection."""
         self._commits.begin_anew()
 
     def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
         connection = connections[self._alias]
         try:
             if self._vendor == "sqlite" and not connection.in_atomic_block:
-                # As SQLite gives up at once where one that has read wants to write after another process has.
+                # SQLite fails at once if a transaction that has read wants to write after another process has written.
                 connection.ensure_connection()
                 connection.transaction_mode = "IMMEDIATE"
             with transaction.atomic(using=self._alias):
                 return answers_to(runs(calls), _Executor(connection), self._statements, _advance)
         except OperationalError as problem:
             if not connection.in_atomic_block:
-                connection.close()  # the next batch connects anew
+                connection.close()  # the next batch reconnects
             return [unavailable(str(problem))] * len(calls)
         except (DatabaseError, ValueError, TypeError) as problem:
-            # Whatever one call did, it must not cost the others theirs.
+            # One call's failure must not affect the others.
             if len(calls) > 1:
                 return [answer for call in calls for answer in self._commit([call])]
             of_the_server = isinstance(problem, DatabaseError) and not isinstance(problem, DataError)
@@ -104,7 +104,7 @@ class DjangoStore:
 
 
 class _Executor:
-    """Django's connection as the statements know one: `execute` answers a cursor."""
+    """Django's connection with the interface that the statements expect: `execute` returns a cursor."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection

@@ -1,7 +1,7 @@
-"""Between Django's requests and the endpoints', and what views of the project's own are told.
+"""The endpoints as Django views, and the session for the project's own views.
 
-The endpoints run outside of a request's transaction, whatever ATOMIC_REQUESTS says, and without Django's CSRF check:
-the cookie is SameSite=Strict, and its origin is checked.
+The endpoints run outside the request's transaction, despite ATOMIC_REQUESTS, and without Django's CSRF check: the
+cookie is SameSite=Strict, and the request's origin is checked.
 """
 
 import functools
@@ -34,10 +34,10 @@ class Endpoints:
 
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         self._endpoints = endpoints
-        transaction.non_atomic_requests(self)  # a rotation is committed, whatever becomes of the request
+        transaction.non_atomic_requests(self)  # a rotation is committed even if the request fails
 
     def __call__(self, request: HttpRequest, **path_parameters: str) -> HttpResponse:
-        """What the endpoint answers."""
+        """Run the endpoint."""
         try:
             endpoint = endpoint_for(self._endpoints, str(request.method))
             asked = request_of(request, _body(request), path_parameters)
@@ -49,10 +49,10 @@ class Endpoints:
 def session_required(
     view: Callable[..., Any] | None = None, *, scope: str = "", role: str | None = None, page: bool = False
 ) -> Any:
-    """Decorate a view, blocking or async: the request needs a valid access token, with all of these scopes, and with
-    `role` in its claim `roles`. Others are answered 401 or 403. `request.tenure_session` is what the token says.
-    page: it is a page that carries no JavaScript. Then the token may be in its cookie, and a navigation whose token has
-    expired is sent through /auth/continue and back."""
+    """Decorate a view, blocking or async, to require a valid access token, with all of these scopes, and with `role` in
+    its claim `roles`. Other requests get 401 or 403. `request.tenure_session` has the token's claims. page: for pages
+    without JavaScript. The token may then be in its cookie, and a navigation with an expired token is redirected
+    through /auth/continue and back."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def checked(request: HttpRequest) -> HttpResponse | None:
@@ -82,23 +82,23 @@ def session_required(
 
 
 def session_of(request: HttpRequest) -> Claims:
-    """What the request's access token says. Raises InvalidAccessToken."""
+    """The claims of the request's access token. Raises InvalidAccessToken."""
     return caller(service(), request_of(request))
 
 
 def answer_pair(pair: TokenPair, request: HttpRequest, *, cookie: bool = True) -> HttpResponse:
-    """A pair as the answer of the project's own login: the refresh token in its cookie, or in the body.
+    """The response of the project's own login: the refresh token in its cookie, or in the body.
 
-    The session whose cookie that replaces ends.
+    A session whose cookie is replaced ends.
     """
     cookies = service().cookies_of(request_of(request)) if cookie else None
     return _ending_replaced(pair_response(pair, cookies), pair, cookies)
 
 
 def answer_page(pair: TokenPair, request: HttpRequest, to: str = "/") -> HttpResponse:
-    """A pair as the answer of a login by a form: both tokens in cookies, and on to a path of this site.
+    """The response of a login by a form: both tokens in cookies, and a redirect to a path of this site.
 
-    The session whose cookie that replaces ends.
+    A session whose cookie is replaced ends.
     """
     asked = request_of(request)
     return _ending_replaced(page_answer(service(), asked, pair, to), pair, service().cookies_of(asked))
@@ -111,7 +111,7 @@ def _ending_replaced(response: Response, pair: TokenPair, cookies: Cookies | Non
 
 
 def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping[str, str] | None = None) -> Request:
-    """Django's request as the endpoints know one."""
+    """Convert Django's request."""
     return Request(
         method=str(request.method),
         path=request.path_info,
@@ -126,7 +126,7 @@ def request_of(request: HttpRequest, body: bytes = b"", path_parameters: Mapping
 
 
 def _endpoints_base() -> str | None:
-    """Where the URLconf has the endpoints, as browsers see it; None where it does not have them."""
+    """The path of the endpoints in the URLconf, as browsers see it; None if they are not there."""
     prefix = service().prefix
     try:
         return str(reverse(f"tenure:{prefix}/me")).removesuffix("/me")
@@ -135,7 +135,7 @@ def _endpoints_base() -> str | None:
 
 
 def django_response(response: Response) -> HttpResponse:
-    """An endpoint's answer as Django's."""
+    """Convert a response to Django's."""
     answered = HttpResponse(response.body, status=response.status)
     del answered["content-type"]
     for name, value in response.headers:
@@ -147,10 +147,11 @@ def django_response(response: Response) -> HttpResponse:
 
 
 def _set_cookie(answered: HttpResponse, header: str) -> None:
-    """Django keeps one cookie of a name in a dictionary; of one that is cleared elsewhere first, all have to go out."""
+    """Set a cookie. Django keeps one cookie for each name, but a cookie that is also cleared under other paths needs
+    several headers."""
     name = header.partition("=")[0]
     if name in answered.cookies:
-        # Under a key of its own: what goes out is the morsel, not the key.
+        # Under a unique key, as the header is made from the morsel, not from the key.
         kept = answered.cookies.pop(name)
         dict.__setitem__(answered.cookies, f"{name} {len(answered.cookies)}", kept)
     answered.cookies.load(header)

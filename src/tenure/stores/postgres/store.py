@@ -1,14 +1,12 @@
-"""PostgreSQL, where one machine is not enough: several instances on one database, every answer committed.
+"""PostgreSQL, for several instances on one database. Every result is committed.
 
-One connection and one thread a process, fed by group commit: all refreshes of a batch are one statement, so that one
-round trip and one commit serve up to 128 of them. Sessions are locked in the order of their ids; where two instances
-still get in each other's way (a deadlock, a serialisation failure), each call is tried again alone. A lost connection
-is made anew at the next batch; until then, callers are told that the store is unavailable. Nothing is waited for
-longer than a few seconds.
+Each process has one connection and one thread, fed by group commit. All refreshes of a batch are one statement, so one
+round trip and one commit serve up to 128 of them. Sessions are locked in the order of their ids; if two instances still
+conflict (a deadlock, a serialization failure), each call is retried alone. After a lost connection, the next batch
+reconnects; until then, callers get StoreUnavailable. Every wait has a timeout of a few seconds.
 
-Behind a pooler that hands a connection on after each transaction (PgBouncer, Odyssey, RDS Proxy) statements are not
-prepared, as a prepared one would stay with a server connection that others get; and the feed is polled where a LISTEN
-would be lost.
+Behind a pooler that reassigns connections after each transaction (PgBouncer, Odyssey, RDS Proxy), statements are not
+prepared, as they would stay with a connection that others get, and the feed is polled, as LISTEN would be lost.
 """
 
 import threading
@@ -77,19 +75,19 @@ class PostgresStore:
         survive_forks(self)
 
     def run(self, call: Call[T]) -> T:
-        """Answer one call; blocks the calling thread until the answer is committed."""
+        """Run one call; blocks the calling thread until it is committed."""
         return self._commits.run(call)
 
     async def arun(self, call: Call[T]) -> T:
-        """Answer one call once the answer is committed."""
+        """Run one call; returns once it is committed."""
         return await self._commits.arun(call)
 
     def watch(self, heard: Heard) -> None:
-        """Call `heard` with each revocation as it happens, over a connection of its own."""
+        """Call `heard` with each revocation as it happens, over a separate connection."""
 
         def listen(closed: threading.Event) -> None:
             if shares_server_connections(self._url):
-                closed.wait()  # nothing would be heard: the feed is polled
+                closed.wait()  # LISTEN would receive nothing: the feed is polled
                 return
             with closing(BoundedConnection.to(self._url)) as connection:
                 connection.execute("LISTEN tenure_revoked")
@@ -102,7 +100,7 @@ class PostgresStore:
             self._listener = Listener(listen, (psycopg.Error, OSError), name="tenure-postgres-news")
 
     def close(self) -> None:
-        """Answer what waits already, then close the connections."""
+        """Finish the waiting calls, then close the connections."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -110,11 +108,11 @@ class PostgresStore:
         self._disconnect()
 
     def open(self) -> None:
-        """Answer calls again after `close`; the first one connects."""
+        """Accept calls again after `close`; the first one connects."""
         self._commits.open()
 
     def before_fork(self) -> None:
-        """Let no batch be under way. The child does not touch the parent's connections."""
+        """Wait for the batch in progress. The child does not touch the parent's connections."""
         self._commits.pause()
 
     def after_fork_in_parent(self) -> None:
@@ -122,7 +120,7 @@ class PostgresStore:
         self._commits.resume()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew; the first batch connects."""
+        """Start over; the first batch connects."""
         if self._connection is not None:
             leave_to_parent(self._connection)
         self._connection = self._listener = None
@@ -149,7 +147,7 @@ class PostgresStore:
         except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
             if _in_each_others_way(problem):
                 return [self._alone(call) for call in calls]
-            # Whether the batch was committed is not known: its callers try again, and what they get then is right.
+            # It is unknown whether the batch was committed. Callers retry, which gives the right result in both cases.
             self._disconnect()
             return [unavailable(str(problem))] * len(calls)
         except StoreUnavailable as problem:
@@ -173,7 +171,7 @@ class PostgresStore:
 
 
 def _of_the_server(problem: Exception) -> bool:
-    """Whether the server can't do what it is asked (read-only, tables gone, no right to them), whoever asks."""
+    """Whether the server would fail for every call (read-only, tables missing, no permission)."""
     return isinstance(problem, psycopg.Error) and not isinstance(problem, psycopg.DataError)
 
 
@@ -191,7 +189,7 @@ def _transaction(connection: BoundedConnection, calls: Sequence[Call[Any]]) -> S
 
 
 def _advance(connection: BoundedConnection, calls: Sequence[Advance]) -> Sequence[Session | None]:
-    """All of `calls`, no two of which are for one session."""
+    """Run `calls`, at most one for each session."""
     columns = [
         [bytes.fromhex(call.session_id) for call in calls],
         [call.client_id for call in calls],

@@ -1,1 +1,1 @@
-"""The statements that SQLite, PostgreSQL and Django's databases share."""
+"""Statements for SQLite, PostgreSQL and Django's databases."""

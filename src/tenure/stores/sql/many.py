@@ -1,6 +1,7 @@
-"""What the SQL stores do over all sessions: count them, end those that are meant, list the latest.
+"""Statements over all sessions: count them, end matching ones, list the latest.
 
-In steps along the primary key, or along the index of logins, so that a step takes milliseconds however many there are.
+They proceed in steps along the primary key, or along the index of logins, so that a step takes milliseconds in a store
+of any size.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from tenure.stores.rows import SESSION_COLUMNS, examined_for, latest_cursor, lat
 
 @dataclass(frozen=True, slots=True)
 class ManyStatements:
-    """The statements of one dialect."""
+    """The statements in one dialect."""
 
     step: str
     survey: str
@@ -26,8 +27,8 @@ class ManyStatements:
 
 
 def many_statements(mark: str, prefix: str, audit_columns: str, position: str) -> ManyStatements:
-    """The statements with `mark` for each parameter and `prefix` before each table's name. position: the function that
-    finds a text in another one."""
+    """The statements in a dialect. mark: the parameter marker. prefix: of table names. position: the function that
+    finds a substring."""
     sessions, audit = f"{prefix}sessions", f"{prefix}audit"
     meant = f"""
         revoked_at IS NULL AND expires_at > {mark} AND created_at < {mark}
@@ -68,7 +69,7 @@ _LAST_ID = bytes([255]) * 17
 
 
 def survey(connection: Any, statements: ManyStatements, call: Survey) -> Counts:
-    """The live sessions of one step."""
+    """Count the live sessions of one step."""
     end, cursor = _step(connection, statements, call.cursor, call.limit)
     arguments = (micros(call.since), bytes.fromhex(call.cursor), end, *_meant(call.which, call.now))
     rows = connection.execute(statements.survey, arguments).fetchall()
@@ -78,7 +79,7 @@ def survey(connection: Any, statements: ManyStatements, call: Survey) -> Counts:
 
 
 def revoke_where(connection: Any, statements: ManyStatements, call: RevokeWhere) -> Swept:
-    """End what is meant of one step."""
+    """End the matching sessions of one step."""
     end, cursor = _step(connection, statements, call.cursor, call.limit)
     chosen = (bytes.fromhex(call.cursor), end, *_meant(call.which, call.now))
     now = micros(call.now)
@@ -90,7 +91,7 @@ def revoke_where(connection: Any, statements: ManyStatements, call: RevokeWhere)
 
 
 def list_latest(connection: Any, statements: ManyStatements, call: ListLatest) -> Page:
-    """A page of the latest."""
+    """A page of the latest sessions."""
     created_at, session_id = latest_from(call.cursor)
     begin = (created_at, bytes.fromhex(session_id))
     examined = examined_for(call.limit)
@@ -105,7 +106,7 @@ def list_latest(connection: Any, statements: ManyStatements, call: ListLatest) -
 
 
 def count_audit(connection: Any, statements: ManyStatements, call: CountAudit) -> Mapping[tuple[str, str], int]:
-    """Logins and ends since a moment."""
+    """Count logins and ends since a moment."""
     rows = connection.execute(statements.count_audit, (micros(call.since),))
     return {(kind, reason): int(count) for kind, reason, count in rows}
 

@@ -1,8 +1,8 @@
-"""What the SQL stores have in common: every call but the refresh, with its statements, written once.
+"""The statements that the SQL stores share: every call except the refresh.
 
-SQLite and PostgreSQL differ in the mark of a parameter, in the names of the tables, and in what they lock; `dialect`
-takes those. Both drivers' connections execute a statement and answer a cursor, which is all that is needed here. The
-refresh is each store's own: it is the statement that has to be fast.
+SQLite and PostgreSQL differ in parameter markers, table names and locks, which are the arguments of `dialect`. The
+connections of both drivers have an `execute` that returns a cursor, and nothing else is needed. Each store has its own
+statement for the refresh, which has to be fast.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +48,7 @@ Connection = Any
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """The statements of one dialect. `lock_subject` holds back other logins of a subject until this one is counted."""
+    """The statements in one dialect. `lock_subject` makes other logins of a subject wait until this one is counted."""
 
     create: str
     get: str
@@ -82,9 +82,9 @@ def dialect(
     lock_subject: str | None = None,
     position: str = "strpos",
 ) -> Statements:
-    """The statements with `mark` for each parameter and `prefix` before each table's name.
+    """The statements in a dialect. mark: the parameter marker. prefix: of table names.
 
-    lock_purged: how the rows that are to be purged are locked. bytewise: how names are put in the order of their bytes.
+    lock_purged: the clause that locks rows to be purged. bytewise: the collation that sorts names by their bytes.
     """
     tables = ("sessions", "revocations", "audit", "records")
     sessions, revocations, audit, records = (f"{prefix}{table}" for table in tables)
@@ -147,7 +147,7 @@ def answers_to(
     statements: Statements,
     advance: Callable[[Any, Sequence[Advance]], Sequence[Session | None]],
 ) -> list[Any]:
-    """The answers to a batch that was cut into runs of one kind; `advance` is the store's own for the refreshes."""
+    """Run a batch that was split into runs of one kind. `advance` is the store's own statement for refreshes."""
     answers: list[Any] = []
     for kind, group in groups:
         if kind is Advance:
@@ -222,7 +222,7 @@ def _revoke_subject(connection: Connection, statements: Statements, call: Revoke
     chosen = [session.id for session in live if session.id != call.except_id]
     ended = {
         session_id
-        for session_id in sorted(chosen)  # the order in which a batch of refreshes locks them, too
+        for session_id in sorted(chosen)  # in the order in which a batch of refreshes locks them
         if _revoke(connection, statements, Revoke(session_id, call.now, call.reason, call.by, call.audit)) is not None
     }
     return tuple(session_id for session_id in chosen if session_id in ended)

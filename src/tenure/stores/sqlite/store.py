@@ -1,12 +1,11 @@
-"""SQLite, the embedded default: one file, several processes, every answer durable.
+"""SQLite, the embedded default: one file, several processes. Every result is durable.
 
-One connection and one thread a process, fed by group commit: a batch is one transaction in WAL mode with
-`synchronous=FULL`, so that what was answered survives a power cut. Between processes SQLite's own lock decides, waited
-for a few seconds.
+Each process has one connection and one thread, fed by group commit. A batch is one transaction in WAL mode with
+`synchronous=FULL`, so committed results survive a power cut. Processes wait a few seconds for SQLite's lock.
 
-All refreshes of a batch are two statements, whatever their number: one reads those that match, one writes them. The
-sqlite3 module hands Python's lock over at every step of a statement, and next to a thread that signs tokens each
-hand-over costs more than the statement does: row by row was three times slower.
+All refreshes of a batch are two statements: one reads the matching sessions, one writes them. The sqlite3 module
+releases the GIL at every step of a statement, and beside a thread that signs tokens, getting it back costs more than
+the statement itself: row by row was three times slower.
 """
 
 import contextlib
@@ -48,7 +47,7 @@ _NO_HASH = bytes(32)
 _NOT_WRITTEN = "The session store can't be written right now. Try again shortly."
 
 _STATEMENTS = dialect("?", position="instr")
-# :said holds what JSON can say of each refresh of a batch, :binary its four binary parts, end to end.
+# :said holds the JSON part of each refresh in a batch, :binary its four binary parts, concatenated.
 _BATCH = """
     WITH batch AS MATERIALIZED (
         SELECT key AS place, value ->> 0 AS client_id, value ->> 1 AS old_generation, value ->> 2 AS generation,
@@ -87,18 +86,18 @@ class SqliteStore:
         survive_forks(self)
 
     def run(self, call: Call[T]) -> T:
-        """Answer one call; blocks the calling thread until the answer is durable."""
+        """Run one call; blocks the calling thread until it is durable."""
         return self._commits.run(call)
 
     async def arun(self, call: Call[T]) -> T:
-        """Answer one call once the answer is durable."""
+        """Run one call; returns once it is durable."""
         return await self._commits.arun(call)
 
     def watch(self, heard: Heard) -> None:
-        """SQLite pushes nothing: other processes' revocations are heard of by polling."""
+        """Does nothing: other processes' revocations are polled."""
 
     def close(self) -> None:
-        """Answer what waits already, then close the file."""
+        """Finish the waiting calls, then close the file."""
         self._commits.close()
         self._release()
 
@@ -109,16 +108,16 @@ class SqliteStore:
         self._commits.open()
 
     def before_fork(self) -> None:
-        """Close the file: SQLite remembers by process which locks it has, and a child would believe it had them."""
+        """Close the file: SQLite tracks its locks by process, and a child would assume it held the parent's."""
         self._commits.pause(release=True)
         self._release()
 
     def after_fork_in_parent(self) -> None:
-        """Go on; the next batch opens the file."""
+        """Continue; the next batch opens the file."""
         self._commits.resume()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew; the first batch opens the file."""
+        """Start over; the first batch opens the file."""
         self._commits.begin_anew()
 
     def _release(self) -> None:
@@ -152,7 +151,7 @@ class SqliteStore:
 
 
 def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequence[Session | None]:
-    """All of `calls`, no two of which are for one session."""
+    """Run `calls`, at most one for each session."""
     said = json.dumps(
         [
             (

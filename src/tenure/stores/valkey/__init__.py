@@ -1,1 +1,1 @@
-"""Sessions in Valkey or Redis: alone, behind Sentinels or as a Cluster."""
+"""Sessions in Valkey or Redis: one server, Sentinels or a Cluster."""

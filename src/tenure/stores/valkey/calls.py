@@ -1,12 +1,12 @@
-"""What each call is in Valkey: the commands that it takes, and how their replies are read.
+"""Calls as Valkey commands, and how to read the replies.
 
-Keys carry a hash tag, so that a Cluster keeps together what belongs together: `{b7}` is the first byte of a session's
-id, which all sessions of a subject share. There are 256 of them, few enough to ask all of their feeds at once.
+Keys carry a hash tag, so that a Cluster keeps a subject's data together: `{b7}` is the first byte of a session's id,
+which all sessions of a subject share. There are 256 tags, few enough to read all their feeds at once.
 
     tenure:{b7}:session:<id>        one session, laid out as in scripts/session.lua
     tenure:{b7}:subject:<subject>   the ids of its sessions
     tenure:{b7}:revoked             the feed: id and moment of each revocation, in the order of the server's time
-    tenure:{b7}:audit:<bucket>      entries of the audit trails of a bucket of subjects, by when they may be forgotten
+    tenure:{b7}:audit:<bucket>      audit entries of a bucket of subjects, by when they may be deleted
     tenure:{records}:<kind>         accounts, clients, signing keys
 """
 
@@ -61,7 +61,7 @@ _TAGS = tuple(f"{byte:02x}" for byte in range(256))
 
 
 class Command(NamedTuple):
-    """One command to one server. `key` says which: the one that holds it. `arguments` are a script's, if it has one."""
+    """A command for the server that holds `key`. `arguments` are the script's, if there is one."""
 
     key: str
     arguments: tuple[str | bytes | int, ...]
@@ -69,7 +69,7 @@ class Command(NamedTuple):
     writes: bool = True
 
     def words(self, *, whole: bool = False) -> tuple[str | bytes | int, ...]:
-        """The command as it is sent; a script by its digest, or `whole`, for a server that has not seen it."""
+        """The command's words: a script by its digest, or `whole` for a server that does not have it."""
         if self.script is None:
             return self.arguments
         named = ("EVAL", source(self.script)) if whole else ("EVALSHA", digest(self.script))
@@ -77,7 +77,7 @@ class Command(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A call as the server sees it: commands, and what makes an answer of their replies."""
+    """A call for Valkey: commands, and a function that turns their replies into the result."""
 
     commands: Sequence[Command]
     answer: Callable[[Sequence[Any]], Any]
@@ -89,7 +89,7 @@ def request_of(call: Call[Any]) -> Request:
 
 
 def key_of(call: Call[Any]) -> str | None:
-    """The key that decides which server answers a call; None for one that is asked of all."""
+    """The key that decides which server runs a call; None for a call to all servers."""
     if isinstance(call, RevokedSince | Purge | Scan | ScanAudit | Survey | RevokeWhere | ListLatest | CountAudit):
         return None
     if isinstance(call, Create | Restore):
@@ -187,14 +187,14 @@ def _revoke(call: Revoke) -> Request:
 
 
 def revocation(call: Revoke, *, quietly: bool = False) -> Command:
-    """The command that ends a session; `quietly`, the feed does not tell of it."""
+    """The command that ends a session; `quietly` leaves it out of the feed."""
     keys = (_session_key(call.session_id), _feed_key(call.session_id[:2]), _audit_key(call.session_id[:4]))
     arguments = (call.session_id, micros(call.now), said_bytes(call.reason, call.by), *_audit(call.audit))
     return _script("revoke", keys, *arguments, "quietly" if quietly else "")
 
 
 def latest_commands(before: int, limit: int) -> list[Command]:
-    """For each tag, the ids of its latest logins up to a moment (microseconds), with the moments."""
+    """Commands for the latest logins of each tag up to a moment (microseconds): ids with their moments."""
     keys = [f"tenure:{{{tag}}}:latest" for tag in _TAGS]
     return [_read(key, "ZREVRANGEBYSCORE", key, before, "-inf", "WITHSCORES", "LIMIT", 0, limit) for key in keys]
 
@@ -205,7 +205,7 @@ def get_session(session_id: str) -> Command:
 
 
 def count_commands(hours: Sequence[int]) -> list[Command]:
-    """What happened in each tag in each of these hours since 1970."""
+    """Commands that count events of each tag in these hours (since 1970)."""
     keys = [f"tenure:{{{tag}}}:counts:{hour}" for tag in _TAGS for hour in hours]
     return [_read(key, "HGETALL", key) for key in keys]
 
@@ -243,8 +243,8 @@ def _keep_audit(call: KeepAudit) -> Request:
 
 
 def _revoked_since(call: RevokedSince) -> Request:
-    """Everything is told up to the time of the server whose clock is the furthest behind; what is told beyond that,
-    is told once more next time."""
+    """The new position is the time of the server whose clock is furthest behind. Entries after it are repeated the next
+    time."""
 
     def answer(replies: Sequence[Any]) -> Revocations:
         told_until = min(int(time) for time, _ in replies) - 1
@@ -259,13 +259,13 @@ def _revoked_since(call: RevokedSince) -> Request:
 
 
 def heard_in(entry: bytes) -> tuple[str, float]:
-    """What an entry of the feed and a message on CHANNEL tell: a session's id, and when it was revoked."""
+    """Parse a feed entry or a message on CHANNEL: a session's id, and when it was revoked."""
     session_id, _, revoked_at = entry.decode().partition(" ")
     return session_id, int(revoked_at) / 1e6
 
 
 def _purge(call: Purge) -> Request:
-    """Sessions are forgotten by the server itself, so that only the feed is left to do."""
+    """Only the feed: sessions expire by themselves."""
     moment = micros(call.before)
     return Request([_script("forget_revocations", [_feed_key(tag)], moment) for tag in _TAGS], lambda _: 0)
 

@@ -1,12 +1,11 @@
-"""Which server holds a key: one server, the primary that Sentinels name, or the primaries of a Cluster.
+"""The servers: a single one, the primary that Sentinels name, or the primaries of a Cluster.
 
     valkey://…  redis://…                  one server (valkeys:// and rediss:// with TLS)
     valkey+sentinel://A,B,C/SERVICE/DB     the primary that the Sentinels at A, B and C agree on
     valkey+cluster://A,B,C                 a Cluster, found through any of its nodes
 
-Everything else in the URL goes to redis-py: `?ssl_ca_certs=FILE`, for example. Nothing is waited for without an end,
-and redis-py tries nothing twice by itself: whether a lost command was carried out is not known, and sending it again is
-not for a library to decide.
+The rest of the URL goes to redis-py: `?ssl_ca_certs=FILE`, for example. Every wait has a timeout, and redis-py's own
+retries are off: a lost command may have been carried out, so whether to send it again is the caller's decision.
 """
 
 import threading
@@ -53,19 +52,19 @@ class Nodes(Protocol):
     """The servers of a store."""
 
     def name_of(self, key: str) -> str:
-        """The name of the server that holds `key`; raises StoreUnavailable where none is known to."""
+        """The name of the server that holds `key`; raises StoreUnavailable if none is known to."""
         ...
 
     def client_for(self, key: str) -> Redis:
-        """A client of the server that holds `key`; raises StoreUnavailable where none is known to."""
+        """A client of the server that holds `key`; raises StoreUnavailable if none is known to."""
         ...
 
     def redirected(self, error: AskError) -> Redis | None:
-        """A client of the server that `error` points to, if it is known."""
+        """A client of the server that `error` redirects to, if known."""
         ...
 
     def lost(self, client: Redis) -> None:
-        """This client's server did not answer, or is not in charge any more: find out who is."""
+        """This client's server did not respond or is no longer the primary: find the new one."""
         ...
 
     def any(self) -> Redis:
@@ -77,12 +76,12 @@ class Nodes(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         ...
 
 
 class OneServer:
-    """One server, or whoever is the primary behind an address or behind Sentinels."""
+    """One server, or the current primary behind an address or behind Sentinels."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -96,11 +95,11 @@ class OneServer:
         return self._client
 
     def redirected(self, error: AskError) -> Redis | None:  # noqa: ARG002 - there is one server, whatever is asked
-        """There is no other."""
+        """None: there is no other server."""
         return None
 
     def lost(self, client: Redis) -> None:
-        """Connect anew the next time: behind the address there may be another server by then."""
+        """Reconnect the next time, as another server may have the address by then."""
         client.connection_pool.disconnect(inuse_connections=False)
 
     def any(self) -> Redis:
@@ -112,13 +111,14 @@ class OneServer:
         return {"": self._client}
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._client.close()
         self._client.connection_pool.disconnect()
 
 
 class Cluster:
-    """The primaries of a Cluster. Who holds which slots is looked up by redis-py, again where that turned out wrong."""
+    """The primaries of a Cluster. redis-py looks up which node holds which slots, and does so again after a
+    redirection."""
 
     def __init__(self, cluster: RedisCluster) -> None:
         self._cluster = cluster
@@ -134,14 +134,14 @@ class Cluster:
         return self._cluster.get_redis_connection(self._node(key))
 
     def redirected(self, error: AskError) -> Redis | None:
-        """The client of the node that a redirection names. One that is for good is remembered."""
+        """The client of the node that a redirection names; a permanent redirection (MOVED) is remembered."""
         if isinstance(error, MovedError):
             self._cluster.nodes_manager.move_slot(error)
         node = self._cluster.get_node(host=error.host, port=error.port)
         return None if node is None else self._cluster.get_redis_connection(node)
 
     def lost(self, client: Redis) -> None:
-        """Look up who holds what, unless that is under way, or was done just now."""
+        """Look up the slots again, unless a look-up is in progress or has just been done."""
         client.connection_pool.disconnect(inuse_connections=False)
         if self._looking.acquire(blocking=False):
             try:
@@ -153,7 +153,7 @@ class Cluster:
                 self._looking.release()
 
     def any(self) -> Redis:
-        """The client of a node that answers, if there is one."""
+        """The client of a node that responds, if there is one."""
         for node in self._cluster.get_nodes():
             client = self._cluster.get_redis_connection(node)
             with suppress(RedisError):
@@ -167,7 +167,7 @@ class Cluster:
         return {str(node.name): self._cluster.get_redis_connection(node) for node in nodes}
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._cluster.close()
 
     def _node(self, key: str) -> ClusterNode:
@@ -178,9 +178,9 @@ class Cluster:
 
 
 def pipelined(client: Redis, commands: Sequence[Words]) -> list[Any]:
-    """Send commands in one piece and read their replies; what is refused is answered with a ResponseError.
+    """Send commands as one pipeline and read their replies; a refused command's reply is a ResponseError.
 
-    Raises RedisError where the server does not answer. (redis-py's own Pipeline does this, too, and as much again.)
+    Raises RedisError if the server does not respond. (redis-py's own Pipeline takes twice the time.)
     """
     connection = client.connection_pool.get_connection()
     try:
@@ -188,7 +188,7 @@ def pipelined(client: Redis, commands: Sequence[Words]) -> list[Any]:
         connection.send_packed_command([packed])
         return [_reply(connection) for _ in commands]
     except BaseException:
-        connection.disconnect()  # else the next one to use it would read these replies
+        connection.disconnect()  # the next user of the connection would read these replies
         raise
     finally:
         client.connection_pool.release(connection)
@@ -202,9 +202,9 @@ def _reply(connection: Any) -> Any:
 
 
 def nodes_of(url: str) -> tuple[Nodes, int]:
-    """The servers that a URL names, and by how many replicas a write has to be acknowledged (`?wait_replicas=`).
+    """The servers that a URL names, and how many replicas must acknowledge a write (`?wait_replicas=`).
 
-    Raises ConfigurationError for a URL that makes no sense, and StoreUnavailable where a Cluster can't be reached.
+    Raises ConfigurationError for an invalid URL, and StoreUnavailable if a Cluster can't be reached.
     """
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.partition("+")

@@ -1,13 +1,13 @@
-"""Valkey or Redis, alone, replicated or as a Cluster: sessions in memory, a compare-and-set in Lua.
+"""Valkey or Redis: one server, replicas or a Cluster, with the compare-and-set in Lua.
 
-Each primary has a lane of its own: a thread fed by group commit, which sends a batch in one pipeline. So a primary that
-is slow or gone holds up nobody but those whose sessions it keeps. What a server did not carry out (it does not know the
-script, or the slot has moved) is sent again at once, to the right place; what may have been carried out is not: its
-caller hears that the store is unavailable, and tries again.
+Each primary has its own thread, fed by group commit, which sends a batch in one pipeline. So a slow or lost primary
+affects only the sessions that it keeps. A command that a server did not carry out (it does not have the script, or the
+slot has moved) is sent again at once, to the right node. A command that may have been carried out is not: its caller
+gets StoreUnavailable and retries.
 
-How durable an answer is, is the server's setting, not ours: `appendfsync always` keeps every answered write through a
-crash; with `everysec`, and at the failover to a replica, the last second may be lost. `?wait_replicas=1` answers only
-once a replica has the write, too. See docs/operations.md.
+The server's settings decide how durable a write is. With `appendfsync always` every acknowledged write survives a
+crash; with `everysec`, and at a failover to a replica, the last second may be lost. With `?wait_replicas=1`, a call
+waits until a replica has the write, too. See docs/operations.md.
 """
 
 import logging
@@ -100,11 +100,11 @@ class ValkeyStore:
         return self._lane(call).run(call)
 
     async def arun(self, call: Call[T]) -> T:
-        """Answer one call."""
+        """Run one call."""
         return await self._lane(call).arun(call)
 
     def watch(self, heard: Heard) -> None:
-        """Call `heard`, from a thread of the store's, with each revocation as it happens."""
+        """Call `heard`, from a thread of the store, with each revocation as it happens."""
 
         def listen(closed: threading.Event) -> None:
             with self._nodes.any().pubsub(ignore_subscribe_messages=True) as news:
@@ -118,7 +118,7 @@ class ValkeyStore:
             self._listener = Listener(listen, (RedisError, StoreUnavailable, OSError), name="tenure-valkey-news")
 
     def close(self) -> None:
-        """Answer what waits already, then let go of all connections."""
+        """Finish the waiting calls, then close all connections."""
         self._closed.set()
         with self._opening:
             for lane in self._lanes.values():
@@ -146,7 +146,7 @@ class ValkeyStore:
             lane.resume()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew; the first call connects. (redis-py closes what it has inherited without a word to the server.)"""
+        """Start over; the first call connects. (redis-py closes inherited connections without telling the server.)"""
         self._begin_anew()
 
     def _look_at_settings(self) -> None:
@@ -156,7 +156,7 @@ class ValkeyStore:
         except (AuthenticationError, AuthorizationError):
             raise ConfigurationError("The Valkey server does not accept this user and password.") from None
         except ResponseError:
-            return  # may not be asked; the warning below is a courtesy
+            return  # CONFIG may be forbidden; the warning below is a courtesy
         except RedisError as problem:
             raise unavailable(f"{_address_of(client)}: {problem}") from None
         if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
@@ -186,7 +186,7 @@ class ValkeyStore:
         return [_answer(request, [next(replies) for _ in request.commands]) for request in requests]
 
     def _replies(self, commands: Sequence[Command]) -> Sequence[Any]:
-        """What each command is answered with, or the StoreUnavailable that it meets."""
+        """The reply to each command, or StoreUnavailable."""
         replies: list[Any] = [None] * len(commands)
         at: dict[Redis, list[int]] = defaultdict(list)
         for number, command in enumerate(commands):
@@ -204,7 +204,7 @@ class ValkeyStore:
     def _exchange(
         self, client: Redis, commands: Sequence[Command], *, asking: bool = False, whole: bool = False
     ) -> list[Any]:
-        """Send commands to one server, in one piece, and read its replies."""
+        """Send commands to one server as one pipeline, and read its replies."""
         waits = self._wait_replicas > 0 and any(command.writes for command in commands)
         words: list[Words] = [("ASKING",)] if asking else []
         if client not in self._prepared:
@@ -229,7 +229,7 @@ class ValkeyStore:
         return replies
 
     def _walked(self, call: Call[Any]) -> Any:
-        """The answer to one call of a batch in which somebody goes through everything."""
+        """The result of one call that walks through all keys."""
         try:
             walk = WALKS.get(type(call))
             return self._commit([call])[0] if walk is None else walk(self._nodes, self._replies, call)
@@ -239,12 +239,12 @@ class ValkeyStore:
             return unavailable(f"a walk through all sessions ended: {type(problem).__name__}")
 
     def _lost(self, client: Redis) -> None:
-        """The server may be another one next time, which has not seen the scripts."""
+        """The next server may be another one, which does not have the scripts."""
         self._prepared.discard(client)
         self._nodes.lost(client)
 
     def _again(self, command: Command, reply: Any) -> Any:
-        """Send again what was not carried out, to where the server points. Answers the reply to that."""
+        """Send again what was not carried out, to where the server points. Returns the reply to that."""
         for pause in _PAUSES:
             if not isinstance(reply, _NOT_CARRIED_OUT):
                 break
@@ -257,7 +257,7 @@ class ValkeyStore:
                 time.sleep(pause)
             (reply,) = self._exchange(client, [command], asking=type(reply) is AskError, whole=True)
         if isinstance(reply, ResponseError):
-            return unavailable(f"the Valkey server refused: {type(reply).__name__}")  # its own words may quote
+            return unavailable(f"the Valkey server refused: {type(reply).__name__}")  # its message may quote a value
         return reply
 
 

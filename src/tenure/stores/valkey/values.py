@@ -1,4 +1,4 @@
-"""How a session lies in a Valkey value: packed numbers, then JSON. scripts/session.lua says where what is."""
+"""Sessions as Valkey values: packed numbers, then JSON, laid out as in scripts/session.lua."""
 
 import json
 import struct
@@ -15,19 +15,19 @@ _decode = json.JSONDecoder().decode
 
 
 def client_bytes(client_id: str) -> bytes:
-    """The client's id, after its length."""
+    """The client's id, prefixed by its length."""
     encoded = client_id.encode()
     return struct.pack(">H", len(encoded)) + encoded
 
 
 def head_bytes(head: Head) -> bytes:
-    """What a refresh replaces: the first 80 bytes."""
+    """The part that a refresh replaces: the first 80 bytes."""
     attempt = head.attempt_hash or _NO_ATTEMPT
     return _HEAD.pack(head.generation, head.nonce_hash, attempt, micros(head.rotated_at))
 
 
 def value_of(session: Session) -> bytes:
-    """A session as it is kept."""
+    """A session's value."""
     moments = (session.expires_at, session.ends_at, session.created_at, session.revoked_at or 0.0)
     rest = [session.subject, session.scope, session.claims, session.device]
     value = head_bytes(session.head) + struct.pack(">QQQQ", *map(micros, moments)) + client_bytes(session.client_id)
@@ -38,12 +38,12 @@ def value_of(session: Session) -> bytes:
 
 
 def said_bytes(reason: str | None, by: str | None) -> bytes:
-    """Why a session was ended, and by whom: its second line."""
+    """Why a session was ended, and by whom, as JSON."""
     return json.dumps([reason, by]).encode()
 
 
 def audit_bytes(subject: str, entry: AuditEntry) -> bytes:
-    """A line of an audit trail, as scripts/session.lua writes it."""
+    """An audit entry, as scripts/session.lua writes it."""
     said = "" if entry.kind == "logged_in" else said_bytes(entry.reason, entry.by).decode()
     moment = str(micros(entry.at))
     line = [subject, moment, entry.session_id, entry.client_id, entry.device, entry.address, said]
@@ -51,12 +51,12 @@ def audit_bytes(subject: str, entry: AuditEntry) -> bytes:
 
 
 def kept_in(text: bytes, until: bytes) -> KeepAudit:
-    """A line of an audit trail with its score, as another store is to keep it."""
+    """Parse an audit entry with its score, to be copied to another store."""
     return KeepAudit(_decode(text.decode())[0], float(until) / 1e6, audit_entry_from(text))
 
 
 def audit_entry_from(text: bytes) -> AuditEntry:
-    """The line of an audit trail that scripts/session.lua has written."""
+    """Parse an audit entry written by scripts/session.lua."""
     _, at, session_id, client_id, device, address, said = _decode(text.decode())
     common = (session_id, client_id, device, address)
     if not said:
@@ -65,7 +65,7 @@ def audit_entry_from(text: bytes) -> AuditEntry:
 
 
 def session_from(session_id: str, value: bytes | None) -> Session | None:
-    """The session that a value holds; None for no value."""
+    """Parse a value; None gives None."""
     if value is None:
         return None
     (generation, nonce_hash, attempt, rotated_at, expires_at, ends_at, created_at, revoked_at, length) = (
@@ -84,5 +84,5 @@ def session_from(session_id: str, value: bytes | None) -> Session | None:
 
 
 def session_in(key: bytes, value: bytes | None) -> Session | None:
-    """The session that is kept under a key, or None if there is none (any more)."""
+    """Parse the value of a key; None if the key does not exist (any more)."""
     return session_from(key.rpartition(b":")[2].decode(), value)

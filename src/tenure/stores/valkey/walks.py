@@ -1,6 +1,6 @@
-"""Going through all that is kept in Valkey: copying, counting, ending many, listing the latest.
+"""Walks over all keys in Valkey: copy, count, end many, list the latest.
 
-By steps of SCAN on one primary after the other, or by short lists that each tag keeps. A step takes milliseconds.
+They use SCAN, on one primary after the other, or short lists that each tag has. A step takes milliseconds.
 """
 
 from collections import Counter
@@ -93,7 +93,7 @@ def _list_latest(_: Nodes, replies: Replies, call: ListLatest) -> Page:
 
 
 def _count_audit(_: Nodes, replies: Replies, call: CountAudit) -> Mapping[tuple[str, str], int]:
-    """Counted by the hour: whole hours, from that of `since` on."""
+    """Counts are kept by the hour, so this counts from the hour of `since` on."""
     first = int(call.since // _HOUR_SECONDS)
     counted: Counter[tuple[str, str]] = Counter()
     for found in _answered(replies(count_commands(range(first, first + _KEPT_HOURS)))):
@@ -131,9 +131,9 @@ def _sessions(nodes: Nodes, cursor: str, limit: int) -> tuple[list[Session], str
 
 
 def _scanned(nodes: Nodes, pattern: str, cursor: str, limit: int) -> tuple[Redis, list[bytes], str, float]:
-    """One step of SCAN on one of the primaries, one after the other. The cursor: its name, a slash, SCAN's own.
+    """One step of SCAN, on one primary after the other. The cursor is the primary's name, a slash, and SCAN's cursor.
 
-    Answers that primary's client, the keys, the next cursor and the progress.
+    Returns that primary's client, the keys, the next cursor and the progress.
     """
     primaries = nodes.primaries()
     name, _, at = cursor.rpartition("/")
@@ -149,5 +149,6 @@ def _scanned(nodes: Nodes, pattern: str, cursor: str, limit: int) -> tuple[Redis
 
 
 def _seen(cursor: int, server: str) -> float:
-    """How far SCAN has come, from 0 to 1. In a Cluster its cursor ends in the slot; alone it is a mirrored number."""
+    """SCAN's progress, from 0 to 1. In a Cluster, its cursor ends in the slot; on a single server, it counts with
+    reversed bits."""
     return cursor % 16384 / 16384 if server else int(f"{cursor:064b}"[::-1], 2) / 2**64

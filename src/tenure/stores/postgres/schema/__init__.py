@@ -1,8 +1,8 @@
-"""Connecting to PostgreSQL: no wait without an end, and the schema brought forward.
+"""Connect to PostgreSQL, with a timeout for every wait, and migrate the schema.
 
 Each numbered script in this folder is one version of the schema; `tenure_schema` says which was applied last. They are
-applied in one transaction under a lock, so that several instances may start at once. A role that may not create tables
-will do where the schema is up to date.
+applied in one transaction under a lock, so several instances may start at once. If the schema is up to date, the role
+need not be allowed to create tables.
 """
 
 import os
@@ -22,22 +22,21 @@ GLANCE_SECONDS = 0.1
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection on which no answer is waited for longer than WAIT_SECONDS.
+    """A connection that waits no longer than WAIT_SECONDS for each response.
 
-    The server's own statement_timeout does not help against a server that has stopped altogether. is_pooled: whether
-    there is a pooler between: it gives out a key of its own to cancel by, which names another server process than the
-    one that answers.
+    The server's own statement_timeout does not help if the server has stopped altogether. is_pooled: whether there is a
+    pooler between. A pooler issues its own cancellation key, which does not name the server process that responds.
     """
 
     is_pooled = False
 
     def wait(self, gen: Any, interval: float = GLANCE_SECONDS, timeout: float | None = WAIT_SECONDS) -> Any:
-        """Wait for what `gen` waits for; raises psycopg.OperationalError once that takes too long."""
+        """Wait for `gen`. Raises psycopg.OperationalError if that takes too long."""
         return super().wait(gen, interval, timeout)
 
     @classmethod
     def to(cls, url: str) -> Self:
-        """Connect. Raises psycopg.OperationalError where that can't be done in time."""
+        """Connect. Raises psycopg.OperationalError if that takes too long."""
         connection = cls.connect(url, autocommit=True, connect_timeout=round(WAIT_SECONDS), prepare_threshold=None)
         try:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
@@ -51,17 +50,17 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 def backend_of(connection: psycopg.Connection[Any]) -> int:
-    """The id of the server process that answers right now."""
+    """The id of the server process that responds right now."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return 0 if row is None else int(row[0])
 
 
 def shares_server_connections(url: str) -> bool:
-    """Whether what is at `url` hands a server connection on after each transaction.
+    """Whether `url` leads to a pooler that reassigns server connections after each transaction.
 
-    Two connections are seen on one server process, or one connection on two, only where that is so. No transaction is
-    held open, as the pool may be small. A pooler that does not show it in a few looks is listened to in vain, and the
-    feed is polled anyway.
+    Only then can two connections use one server process, or one connection use two. The check holds no transaction
+    open, as the pool may be small. If a pooler goes unnoticed, LISTEN receives nothing there, and the feed is polled
+    anyway.
     """
     with closing(BoundedConnection.to(url)) as one:
         if not one.is_pooled:
@@ -76,13 +75,13 @@ _left_to_parents: list[psycopg.Connection[Any]] = []
 
 
 def leave_to_parent(connection: psycopg.Connection[Any]) -> None:
-    """In a child process: let go of a connection of the parent's without a word to the server."""
+    """In a child process, drop the parent's connection without telling the server."""
     os.close(connection.fileno())
-    _left_to_parents.append(connection)  # a finalizer would say that it was never closed
+    _left_to_parents.append(connection)  # a finalizer would warn that it was not closed
 
 
 def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> None:
-    """Bring the schema forward. Raises SchemaTooNew, and ConfigurationError where that is not allowed."""
+    """Migrate the schema. Raises SchemaTooNew, and ConfigurationError if that is not allowed."""
     folder = resources.files(__name__)
     scripts = sorted((script for script in folder.iterdir() if script.name.endswith(".sql")), key=lambda s: s.name)
     try:
@@ -92,7 +91,7 @@ def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> Non
         if not allowed and version < len(scripts):
             raise ConfigurationError("The store's tables are not there, or not up to date. Run: tenure migrate")
         with connection.transaction():
-            # Each statement after this one sees what was committed before it: isolation_level says so.
+            # With this isolation_level, each following statement sees everything committed before it.
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('tenure schema'))")
             version = _version(connection)
             if version > len(scripts):
@@ -112,7 +111,7 @@ def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> Non
 
 
 def _version(connection: BoundedConnection) -> int:
-    # Not by to_regclass: its cache may not know yet of what another instance has made while this one waited.
+    # Not by to_regclass, whose cache may not yet know tables that another instance created during the wait.
     known = "SELECT 1 FROM pg_class WHERE relname = 'tenure_schema' AND pg_table_is_visible(oid)"
     if connection.execute(known).fetchone() is None:
         return 0

@@ -1,7 +1,7 @@
-"""Opening a SQLite file: durable settings, and the schema brought forward.
+"""Open a SQLite file, with durable settings, and migrate the schema.
 
-Each numbered script in this folder is one version of the schema; `user_version` says which was applied last. All that
-are missing are applied in one transaction, so that several processes may open a new file at once.
+Each numbered script in this folder is one version of the schema; `user_version` says which was applied last. Missing
+ones are applied in one transaction, so several processes may open a new file at once.
 """
 
 import os
@@ -12,18 +12,18 @@ from pathlib import Path
 from tenure.core.errors import ConfigurationError, SchemaTooNew
 
 BUSY_SECONDS = 5.0
-APPLICATION_ID = 0x74_6E_72_31  # "tnr1", so that another program's database is not taken for ours
+APPLICATION_ID = 0x74_6E_72_31  # "tnr1", which tells our files from other programs' databases
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection to the store at `path`, made and migrated as needed.
+    """Connect to the store at `path`, which is created and migrated as needed.
 
-    Raises SchemaTooNew, or ConfigurationError for what can't be opened or is another program's.
+    Raises SchemaTooNew, and ConfigurationError if the file can't be opened or belongs to another program.
     """
     if not path.parent.is_dir():
         raise ConfigurationError(f"The store's folder {path.parent} does not exist.")
     try:
-        # Made by us, so that the file, and SQLite's own beside it, are never readable by others, not even for a moment.
+        # Created here, so that others can't read this file and SQLite's own beside it, not even for a moment.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -39,7 +39,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema forward, one numbered script at a time; `user_version` is the last one applied."""
+    """Apply the missing scripts in order; `user_version` is the last one applied."""
     folder = resources.files(__name__)
     scripts = sorted((script for script in folder.iterdir() if script.name.endswith(".sql")), key=lambda s: s.name)
     connection.execute("BEGIN IMMEDIATE")
@@ -67,7 +67,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _statements(script: str) -> list[str]:
-    """The statements of a script. (`executescript` would commit the transaction that they belong to.)"""
+    """Split a script into statements, as `executescript` would commit the transaction first."""
     statements, gathered = [], ""
     for line in script.splitlines(keepends=True):
         gathered += line

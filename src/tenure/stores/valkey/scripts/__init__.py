@@ -1,7 +1,7 @@
-"""What runs inside Valkey: one Lua script for each thing that has to happen wholly or not at all.
+"""Lua scripts that run inside Valkey, one for each atomic operation.
 
-`session.lua` is what they have in common, and goes before each of them. A script reads everything that it needs before
-it writes anything: where a key turns out to be elsewhere (its slot is being moved), it has changed nothing yet.
+`session.lua` is shared and prepended to each of them. A script reads everything it needs before it writes, so that it
+has changed nothing if a key turns out to be on another node (its slot is being moved).
 """
 
 import functools
@@ -32,5 +32,5 @@ def source(name: str) -> str:
 
 @functools.cache
 def digest(name: str) -> str:
-    """The name by which the server knows a script that it has seen."""
+    """A script's SHA-1 digest, by which a server that has it knows it."""
     return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--keep", type=float, default=1.0, help="For how many days ended sessions are kept (1).")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        """Purge until nothing is left to purge."""
+        """Purge until nothing is left."""
         deleted = 0
         while True:
             batch = tenure().run(purge(tenure().issuer, options["keep"] * 86400, BATCH))
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{deleted} sessions were deleted.")
 
     def _forget_exchanges(self) -> None:
-        """An old token of simplejwt that has expired can't be exchanged any more."""
+        """Delete records of exchanged simplejwt tokens that have expired."""
         store = tenure().store
         for name, body in store.run(ListRecords("simplejwt")):
             if json.loads(body)["expires_at"] < time.time():
