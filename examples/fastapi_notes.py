@@ -19,7 +19,7 @@ PEOPLE = {"ada": "correct horse battery", "bob": "staple of the horse"}
 NOTES: dict[str, list[str]] = {}
 
 
-class People:
+class Accounts:
     """Stands for your own user database, and your own password hashing."""
 
     def authenticate(self, username: str, password: str) -> str | None:
@@ -33,7 +33,7 @@ auth = AsyncTenure(
     audience="notes",
     claims=lambda session: {"roles": ["admin"] if session.subject == "ada" else []},
 )
-sessions = Sessions(auth, authenticator=People())
+sessions = Sessions(auth, authenticator=Accounts())
 app = FastAPI(lifespan=sessions.lifespan)
 add_sessions(app, sessions)
 

@@ -10,7 +10,7 @@ PEOPLE = {"ada": "correct horse battery", "bob": "staple of the horse"}
 NOTES: dict[str, list[str]] = {}
 
 
-class People:
+class Accounts:
     """Stands for your own user database, and your own password hashing."""
 
     def authenticate(self, username: str, password: str) -> str | None:
@@ -18,7 +18,7 @@ class People:
 
 
 sessions = Sessions(
-    authenticator=People(),
+    authenticator=Accounts(),
     claims=lambda session: {"roles": ["admin"] if session.subject == "ada" else []},
 )
 

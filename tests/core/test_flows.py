@@ -140,7 +140,7 @@ def test_a_login_for_an_account_that_is_gone_makes_nothing(issuer: Issuer) -> No
     issuer.claims = lambda session: None
     flow = Flow(login(issuer, "user-42", claims={}, device="", client_id="app", scope=""))
     assert isinstance(flow.effect, Ask)
-    flow.fails(None, LoginRefused, "The account does not exist any more.")
+    flow.fails(None, LoginRefused, "The account no longer exists.")
 
 
 @pytest.mark.parametrize("scope", [" ", "a  b", "a\n", 'a"b', "é", "x" * 1001])
@@ -253,7 +253,7 @@ def test_a_forged_token_is_told_and_asks_nothing(issuer: Issuer) -> None:
     ):
         flow = Flow(forged)
         assert flow.effect == Event("forged_token_refused", NOW)
-        flow.fails(None, ForgedToken, "This is no refresh token of this service. Log in again.")
+        flow.fails(None, ForgedToken, "This is not a refresh token of this service. Log in again.")
 
 
 def test_ending_a_session(issuer: Issuer) -> None:

@@ -36,7 +36,7 @@ def list_keys(deployment: Deployment, as_json: bool) -> None:
 
 
 @keys.command("rotate")
-@click.option("--at-once", is_flag=True, help="A key has leaked: drop all others now. Their tokens get refreshed.")
+@click.option("--at-once", is_flag=True, help="A key has leaked: drop all others now. Clients refresh their tokens.")
 @json_option
 @deployment_options()
 def rotate_keys(deployment: Deployment, at_once: bool, as_json: bool) -> None:

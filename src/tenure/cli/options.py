@@ -152,9 +152,9 @@ def which_options(command: F) -> F:
         return command(*args, which=which_sessions(moment, client, device), **arguments)
 
     options = (
-        click.option("--client", default="", metavar="CLIENT_ID", help="Only those of this client."),
-        click.option("--device", default="", metavar="TEXT", help="Only those whose device's name has this in it."),
-        click.option("--before", type=click.DateTime(), help="Only those that began before this moment (UTC)."),
+        click.option("--client", default="", metavar="CLIENT_ID", help="Only sessions of this client."),
+        click.option("--device", default="", metavar="TEXT", help="Only sessions whose device's name contains this."),
+        click.option("--before", type=click.DateTime(), help="Only sessions that began before this moment (UTC)."),
     )
     decorated: Any = run
     for option in reversed(options):

@@ -80,7 +80,7 @@ def clients() -> None:
 
 @clients.command("add")
 @click.argument("client_id")
-@click.option("--public", is_flag=True, help="The client can't keep a secret, so that it gets none.")
+@click.option("--public", is_flag=True, help="The client can't keep a secret, so it gets none.")
 @json_option
 @deployment_options()
 def add_client(deployment: Deployment, client_id: str, public: bool, as_json: bool) -> None:

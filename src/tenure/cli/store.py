@@ -30,7 +30,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--keep", type=Duration(), default="1d", show_default=True, help="For how long ended sessions are kept.")
+@click.option("--keep", type=Duration(), default="1d", show_default=True, help="How long ended sessions are kept.")
 @json_option
 @deployment_options()
 def purge(deployment: Deployment, keep: float, as_json: bool) -> None:
@@ -66,11 +66,11 @@ def copy(source: str, target: str, as_json: bool) -> None:
 
         done = asyncio.run(copying.copy(*stores, name=name, now=time.time(), watch=watch))
     if done.missing:
-        raise click.ClickException(f"{done.missing} sessions are not there as they should be. Copy once more.")
+        raise click.ClickException(f"{done.missing} sessions still differ. Copy once more.")
     print_done(
         f"{done.records} records, {done.sessions} sessions and {done.audit} entries of audit trails were copied, "
         f"{done.verified} sessions verified; "
-        f"{done.again} of them had moved on meanwhile.",
+        f"{done.again} of them had changed meanwhile.",
         asdict(done),
         as_json=as_json,
     )

@@ -30,10 +30,10 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--subject", help="Whose sessions; the oldest first. By default everybody's, the latest login first.")
+@click.option("--subject", help="List this subject's sessions, oldest first. By default, all, latest login first.")
 @which_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many.")
-@click.option("--cursor", default="", help="Where the page begins: what the page before has printed.")
+@click.option("--cursor", default="", help="Where the page begins: the cursor that the page before has printed.")
 @json_option
 @deployment_options()
 def list_sessions(
@@ -71,7 +71,7 @@ def show_overview(deployment: Deployment, since: float, exact: bool, as_json: bo
 @click.option("--subject", help="End all sessions of this subject.")
 @click.option("--all", "everybody", is_flag=True, help="End everybody's sessions.")
 @which_options
-@click.option("--yes", is_flag=True, help="Don't ask, after how many it would be.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @json_option
 @deployment_options()
 def revoke_sessions(
@@ -86,7 +86,7 @@ def revoke_sessions(
     """End one session, or all sessions of a subject. After an incident, end those of a client, of a device, those that
     began before a moment, or all. Takes effect at once, for access tokens as well."""
     if [session_id is not None, subject is not None, everybody or which != Which()].count(True) != 1:
-        raise click.UsageError("Name a session, or --subject, or which: --client, --device, --before, --all.")
+        raise click.UsageError("Name a session or a --subject, or select by --client, --device, --before or --all.")
     if session_id is None and subject is None:
         _revoke_many(deployment, which, yes=yes, as_json=as_json)
         return
@@ -103,15 +103,15 @@ def revoke_sessions(
 def _revoke_many(deployment: Deployment, which: Which, *, yes: bool, as_json: bool) -> None:
     with Progress(console=Console(stderr=True), disable=as_json) as bar:
         task = bar.add_task("counting", total=1.0)
-        told = partial(_show_progress, bar, task)
-        live = deployment.run(overview.count_where(deployment.issuer, which, told))
+        report = partial(_show_progress, bar, task)
+        live = deployment.run(overview.count_where(deployment.issuer, which, report))
     if not yes:
         click.confirm(f"{live} live sessions would be ended. Go on?", abort=True, err=True)
     made = deployment.run(overview.cut_off(deployment.issuer, which, "command line"))
     with Progress(console=Console(stderr=True), disable=as_json) as bar:
         task = bar.add_task("ending", total=1.0)
-        told = partial(_show_progress, bar, task)
-        ended, _ = deployment.run(overview.sweep(deployment.issuer, made, told))
+        report = partial(_show_progress, bar, task)
+        ended, _ = deployment.run(overview.sweep(deployment.issuer, made, report))
     print_done(f"{ended} sessions were ended.", {"ended": ended}, as_json=as_json)
 
 
@@ -160,7 +160,7 @@ def _refresh_token(deployment: Deployment, text: str) -> Flow[dict[str, Any]]:
     try:
         token = unseal(text, issuer.tag_keys)
     except ForgedToken:
-        return {"type": "refresh token", "genuine": False, "meaning": "forged, cut, or of another deployment"}
+        return {"type": "refresh token", "genuine": False, "meaning": "forged, truncated, or of another deployment"}
     fields = {"type": "refresh token", "genuine": True, "session": token.session_id.hex()}
     session = yield from call(Get(token.session_id.hex()))
     if session is None:

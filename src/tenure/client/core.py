@@ -144,13 +144,13 @@ def tell_logouts(clock: Callable[[], float]) -> Flow[bool]:
     """Send the log-outs that the server has not acknowledged. Returns whether it has acknowledged all of them."""
     kept = yield Load()
     while kept.logouts:
-        told = kept.logouts[0]
-        answer = yield LogOut(told)
+        token = kept.logouts[0]
+        answer = yield LogOut(token)
         if not is_definite(answer):
             if kept.credentials is None:
                 yield Swap(kept, kept.failed(clock(), retry_after(answer)))
             return False
-        kept = (yield Swap(kept, kept.told(told))) or (yield Load())
+        kept = (yield Swap(kept, kept.acknowledged(token))) or (yield Load())
     return True
 
 

@@ -23,15 +23,15 @@ class Driver:
         try:
             action = next(flow)
             while True:
-                told: Any = None
+                result: Any = None
                 if isinstance(action, Sleep):
                     time.sleep(action.seconds)
                 elif isinstance(action, Refresh | LogOut):
                     post = self._post(action)
-                    told = None if post is None else self._sender.send(post, thorough=_is_thorough(action))
+                    result = None if post is None else self._sender.send(post, thorough=_is_thorough(action))
                 else:
-                    told = self._perform(action, releases)
-                action = flow.send(told)
+                    result = self._perform(action, releases)
+                action = flow.send(result)
         except StopIteration as finished:
             return finished.value  # type: ignore[no-any-return]
         finally:
@@ -44,15 +44,15 @@ class Driver:
         try:
             action = next(flow)
             while True:
-                told: Any = None
+                result: Any = None
                 if isinstance(action, Sleep):
                     await asyncio.sleep(action.seconds)
                 elif isinstance(action, Refresh | LogOut):
                     post = self._post(action)
-                    told = None if post is None else await self._sender.asend(post, thorough=_is_thorough(action))
+                    result = None if post is None else await self._sender.asend(post, thorough=_is_thorough(action))
                 else:
-                    told = await asyncio.to_thread(self._perform, action, releases)
-                action = flow.send(told)
+                    result = await asyncio.to_thread(self._perform, action, releases)
+                action = flow.send(result)
         except StopIteration as finished:
             return finished.value  # type: ignore[no-any-return]
         finally:

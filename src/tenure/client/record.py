@@ -75,7 +75,7 @@ class Record:
         logouts = (*self.logouts, self.credentials.refresh_token)[-MAX_LOGOUTS:]
         return replace(self, credentials=None, logouts=logouts)
 
-    def told(self, refresh_token: str) -> "Record":
+    def acknowledged(self, refresh_token: str) -> "Record":
         """The record after the server has acknowledged a log-out."""
         return replace(self, logouts=tuple(token for token in self.logouts if token != refresh_token))
 

@@ -213,7 +213,7 @@ class Session(Forking):
             if (at_hand := self._at_hand.other_than(refused)) is not None:
                 return at_hand
             if self._failures != before:
-                raise RefreshFailed("The refresh that this one has waited for has failed. The session is kept.")
+                raise RefreshFailed("The refresh that this call waited for has failed. The session is kept.")
             return self._renew(refused, asked=asked)
 
     async def arenewed(self, refused: str | None, *, asked: bool = False) -> str:
@@ -322,7 +322,7 @@ def _issued(answer: Answer | None, now: float) -> Credentials:
         return credentials_in(content, content["refresh_token"], now)
     if content.get("error") == "invalid_grant":
         raise SignedOut(None, str(content.get("error_description", "The login was refused.")))
-    raise RefreshFailed("The login was not answered as it should be. Try again later.")
+    raise RefreshFailed("The response to the login was not as expected. Try again later.")
 
 
 def _check_texts(**texts: object) -> None:

@@ -30,7 +30,7 @@ _WRITE_LOCK_SECONDS = 5.0
 _VERSION = 1
 
 # On Windows, a file that another process has open can't be read or replaced.
-_tried_again = tenacity.retry(
+_retrying = tenacity.retry(
     retry=tenacity.retry_if_exception_type(PermissionError),
     wait=tenacity.wait_fixed(0.02),
     stop=tenacity.stop_after_delay(0.2),
@@ -117,7 +117,7 @@ class FileStorage:
     def _texts(self) -> dict[str, str]:
         with self._failing("read"):
             try:
-                content = _tried_again(self._path.read_bytes)()
+                content = _retrying(self._path.read_bytes)()
             except FileNotFoundError:
                 return {}
         try:
@@ -135,7 +135,7 @@ class FileStorage:
 
     def _write(self, texts: dict[str, str]) -> None:
         if not texts:
-            _tried_again(self._path.unlink)(missing_ok=True)
+            _retrying(self._path.unlink)(missing_ok=True)
             return
         target = self._path.resolve()  # keep symbolic links
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
@@ -144,7 +144,7 @@ class FileStorage:
                 json.dump({"version": _VERSION, "sessions": texts}, file)
                 file.flush()
                 os.fsync(file.fileno())
-            _tried_again(os.replace)(name, target)
+            _retrying(os.replace)(name, target)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name)
@@ -186,7 +186,7 @@ class KeyringStorage:
 
     def load(self, name: str) -> str | None:
         """The text, or None."""
-        found: str | None = self._asked("read", self._keyring.get_password, self._entry(name))
+        found: str | None = self._call_backend("read", self._keyring.get_password, self._entry(name))
         return found
 
     def swap(self, name: str, expected: str | None, text: str | None) -> bool:
@@ -195,9 +195,9 @@ class KeyringStorage:
             if self.load(name) != expected:
                 return False
             if text is not None:
-                self._asked("written", self._keyring.set_password, self._entry(name), text)
+                self._call_backend("written", self._keyring.set_password, self._entry(name), text)
             elif expected is not None:
-                self._asked("written", self._keyring.delete_password, self._entry(name))
+                self._call_backend("written", self._keyring.delete_password, self._entry(name))
             return True
 
     def try_lock(self, name: str) -> Release | None:
@@ -213,7 +213,7 @@ class KeyringStorage:
         user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows each user has their own temporary folder
         return Path(tempfile.gettempdir()) / f"tenure-{user}-{digest}.lock"
 
-    def _asked(self, verb: str, function: Callable[..., Any], *arguments: str) -> Any:
+    def _call_backend(self, verb: str, function: Callable[..., Any], *arguments: str) -> Any:
         try:
             return function(self._service, *arguments)
         except Exception as problem:  # backends raise exceptions of their system

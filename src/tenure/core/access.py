@@ -158,19 +158,19 @@ class Checker:
     def revoke(self, session_id: str, until: float) -> None:
         """Refuse this session's tokens until the last of them has expired, at `until` (seconds, UTC)."""
         self._revoked[session_id] = until
-        for told in self._waiting.pop(session_id, []):
-            told()
+        for notify in self._waiting.pop(session_id, []):
+            notify()
 
-    def when_revoked(self, session_id: str, told: Callable[[], object]) -> Callable[[], None]:
-        """Call `told`, from any thread, once this session is revoked. Returns a function that cancels that."""
-        self._waiting.setdefault(session_id, []).append(told)
+    def when_revoked(self, session_id: str, notify: Callable[[], object]) -> Callable[[], None]:
+        """Call `notify`, from any thread, once this session is revoked. Returns a function that cancels that."""
+        self._waiting.setdefault(session_id, []).append(notify)
         if session_id in self._revoked:
             self.revoke(session_id, self._revoked[session_id])
 
         def take_back() -> None:
             waiting = self._waiting.get(session_id, [])
-            if told in waiting:
-                waiting.remove(told)
+            if notify in waiting:
+                waiting.remove(notify)
             if not waiting:
                 self._waiting.pop(session_id, None)
 
@@ -242,7 +242,7 @@ class Checker:
         if str(header.get("typ")).lower() not in (TYPE, "application/" + TYPE):
             raise InvalidAccessToken(f"The access token's type is not {TYPE}.")
         if "crit" in header:
-            raise InvalidAccessToken("The access token asks for extensions that are not understood.")
+            raise InvalidAccessToken("The access token requires unsupported extensions.")
         key = self._keys.get(header["kid"])
         if key is None:
             raise UnknownKey(header["kid"])
@@ -264,7 +264,7 @@ class Checker:
                 raw=MappingProxyType(payload),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-            raise InvalidAccessToken("The access token lacks claims that it must have.") from problem
+            raise InvalidAccessToken("The access token lacks required claims.") from problem
         if payload.get("iss") != self._issuer:
             raise InvalidAccessToken("The access token is from another issuer.")
         if audience != self._audience and not (isinstance(audience, list) and self._audience in audience):

@@ -55,9 +55,9 @@ def ask(what: str, function: Callable[..., Any], *arguments: Any, slow: bool = T
     except TenureError:
         raise
     except Exception as problem:
-        told = "".join(traceback.format_exception(problem))
+        trace = "".join(traceback.format_exception(problem))
         for argument in arguments:
             if isinstance(argument, str) and argument:
-                told = told.replace(argument, "…")
-        _log.error("the application's %s failed\n%s", what, told)
+                trace = trace.replace(argument, "…")
+        _log.error("the application's %s failed\n%s", what, trace)
         raise ApplicationFailed from problem

@@ -58,7 +58,7 @@ class InvalidGrant(TenureError):
 class ForgedToken(InvalidGrant):
     """Not a refresh token of this deployment: forged, truncated, mistyped, or sealed with another secret."""
 
-    message = "This is no refresh token of this service. Log in again."
+    message = "This is not a refresh token of this service. Log in again."
     reason = "unknown"
 
 

@@ -95,7 +95,7 @@ def login(
     issuer.check_fits(session, session.claims)
     current = yield from _current_claims(issuer, session)
     if current is None:
-        raise LoginRefused("The account does not exist any more.")
+        raise LoginRefused("The account no longer exists.")
     policy = issuer.policy
     try:
         ended = yield from call(
@@ -159,7 +159,9 @@ def exchange(
     if scope is None and issuer.claims is None and not issuer.checker.is_revoked(token.session_id.hex()):
         session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
     if session is None or issuer.is_cut_off(session):
-        verdict, session, claims = yield from _judged(issuer, token, attempt_hash, client_id, scope, now, address)
+        verdict, session, claims = yield from _judge_and_move(
+            issuer, token, attempt_hash, client_id, scope, now, address
+        )
     else:
         verdict, claims = Verdict.ROTATE, session.claims
     yield _event(_ANSWERED[verdict], now, session, generation=token.generation)
@@ -174,7 +176,7 @@ _ANSWERED: dict[Verdict, Kind] = {
 }
 
 
-def _judged(
+def _judge_and_move(
     issuer: Issuer,
     token: RefreshToken,
     attempt_hash: bytes | None,

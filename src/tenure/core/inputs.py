@@ -31,7 +31,7 @@ def check_setting(name: str, value: object, kind: type | tuple[type, ...], expec
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigurationError(f"{name} is {expected}, not {type(value).__name__}.")
     if isinstance(value, str) and not value.isprintable():
-        raise ConfigurationError(f"{name} has characters that nobody can see.")
+        raise ConfigurationError(f"{name} contains invisible characters.")
 
 
 def check_methods(name: str, value: object, *methods: str) -> None:

@@ -27,7 +27,7 @@ STEPS_AT_A_GLANCE = 10
 _CURSOR = re.compile(r"[0-9]{1,19}:[0-9a-f]{32}")
 
 Progress = Callable[[float], object]
-"""Is told how much has been seen, from 0 to 1."""
+"""Called with the part that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ def overview(issuer: Issuer, *, since: float | None = None, steps: int | None = 
     )
 
 
-def count_where(issuer: Issuer, which: Which, told: Progress = lambda _: None) -> Flow[int]:
+def count_where(issuer: Issuer, which: Which, progress: Progress = lambda _: None) -> Flow[int]:
     """Count the matching live sessions."""
-    live, *_ = yield from _survey(issuer, which, issuer.now(), None, told)
+    live, *_ = yield from _survey(issuer, which, issuer.now(), None, progress)
     return live
 
 
@@ -131,7 +131,7 @@ def page_of_subject(live: Sequence[Session], cursor: str, limit: int) -> Page:
 
 
 def sweep(
-    issuer: Issuer, made: Cutoff, told: Progress = lambda _: None, *, steps: int | None = None
+    issuer: Issuer, made: Cutoff, progress: Progress = lambda _: None, *, steps: int | None = None
 ) -> Flow[tuple[int, bool]]:
     """End the sessions that match a cutoff, each with an audit entry, in at most `steps` steps.
 
@@ -144,7 +144,7 @@ def sweep(
         step = RevokeWhere(made.which, now, REASON, made.by, cursor, _SWEEP_STEP, issuer.audit(now, ""))
         swept = yield from call(step)
         ended, cursor = ended + swept.ended, swept.cursor
-        told(swept.progress)
+        progress(swept.progress)
         if not cursor:
             yield from call(PutRecord(KIND, made.name, replace(made, swept=True).body(), replace=True))
             yield from load_cutoffs(issuer)
@@ -174,7 +174,7 @@ def load_cutoffs(issuer: Issuer) -> Flow[None]:
 
 
 def _survey(
-    issuer: Issuer, which: Which, since: float, steps: int | None, told: Progress
+    issuer: Issuer, which: Which, since: float, steps: int | None, progress: Progress
 ) -> Flow[tuple[int, int, Counter[str], float]]:
     live, refreshed, cursor, taken = 0, 0, "", 0
     by_client: Counter[str] = Counter()
@@ -182,7 +182,7 @@ def _survey(
         counts = yield from call(Survey(which, issuer.now(), since, cursor))
         live, refreshed, cursor, taken = live + counts.live, refreshed + counts.refreshed, counts.cursor, taken + 1
         by_client.update(counts.by_client)
-        told(counts.progress)
+        progress(counts.progress)
         if not cursor or (steps is not None and taken >= steps and counts.progress > 0.0):
             return live, refreshed, by_client, counts.progress if cursor else 1.0
         yield Pause(_PAUSE_SECONDS)

@@ -51,7 +51,7 @@ async def adrive(flow: Flow[T], store: Store, hook: Hook | None = None) -> T:
                     tell(effect, hook)
                     answer = None
                 elif isinstance(effect, Ask):
-                    answer = await _asked(effect)
+                    answer = await _answer_of(effect)
                 elif isinstance(effect, Pause):
                     answer = await asyncio.sleep(effect.seconds, None)
                 else:
@@ -75,7 +75,7 @@ def _answered(question: Ask) -> Any:
     return answer
 
 
-async def _asked(question: Ask) -> Any:
+async def _answer_of(question: Ask) -> Any:
     if question.slow and not inspect.iscoroutinefunction(question.function):
         answer = await asyncio.to_thread(question.function, *question.arguments)
     else:

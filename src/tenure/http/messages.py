@@ -182,7 +182,7 @@ def optional_text(values: Mapping[str, Any], name: str, *, longest: int) -> str 
 
 def _check_type(request: Request, expected: str) -> None:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != expected:
-        raise WrongContentType(f"The body is to be {expected}.")
+        raise WrongContentType(f"The body must be {expected}.")
 
 
 def _pairs(encoded: str) -> dict[str, str]:

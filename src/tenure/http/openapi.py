@@ -16,14 +16,14 @@ def document(service: Service, _: Request) -> Response:
 
 
 _FAILURES = {
-    400: "The request is refused, for the reason that it says.",
-    401: "The caller did not show who they are.",
+    400: "The request was refused; error_description says why.",
+    401: "The caller is not authenticated.",
     403: "The caller may not do this.",
     404: "There is no such thing.",
     413: "The body is too large.",
     415: "The body is of the wrong type.",
-    429: "Too many attempts; Retry-After says when to come again.",
-    503: "The store or the application did not answer; the same request may be sent again.",
+    429: "Too many attempts; Retry-After says when to try again.",
+    503: "The store or the application did not respond; send the same request again.",
 }
 
 _ATTEMPT_KEY: Schema = {

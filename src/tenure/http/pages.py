@@ -69,7 +69,7 @@ def page_session(service: Service, request: Request) -> Claims:
 def continue_(service: Service, request: Request) -> Flow[Response]:
     """GET /auth/continue: refresh, then redirect back to `to`, a path of this site"""
     parameters = query(request)
-    target = own_path(parameters.get("to", "/"))
+    target = local_path(parameters.get("to", "/"))
     cookies = _cookies(service, request)
     if not _is_navigation(request):
         raise InvalidRequest("This address is for navigations.")
@@ -80,7 +80,7 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
     if not cookies.refresh_tokens() and "again" not in parameters:
         # The user followed a link from another site, so SameSite=Strict withheld the cookie. A redirect from our own
         # page sends it.
-        return _again(_continue_to(service, request, target, again="1"))
+        return _redirect_once_more(_continue_to(service, request, target, again="1"))
     own = yield from own_refresh_token(service.issuer, cookies)
     if own is None:
         return _to_login(service, target)
@@ -114,7 +114,7 @@ def page_answer(service: Service, request: Request, pair: TokenPair, to: str) ->
         cookies.mark(pair.expires_in),
     ]
     try:
-        return _redirect(own_path(to), headers)
+        return _redirect(local_path(to), headers)
     except InvalidRequest:
         return _redirect(f"{request.root}/", headers)
 
@@ -124,7 +124,7 @@ def _target_of(request: Request) -> str:
     path = quote(request.root + request.path)
     for target in (f"{path}?{request.query}" if request.query else path, path):
         try:
-            return own_path(target)
+            return local_path(target)
         except InvalidRequest:
             continue
     return f"{request.root}/"
@@ -134,7 +134,7 @@ def _continue_to(service: Service, request: Request, target: str, **more: str) -
     return f"{service.base(request)}{_CONTINUE}?{urlencode({'to': target, **more})}"
 
 
-def own_path(target: str) -> str:
+def local_path(target: str) -> str:
     """Return `target` if it is unambiguously a path of this site. Raises InvalidRequest."""
     is_path = target.startswith("/") and not target.startswith("//")
     if not is_path or "\\" in target or not target.isprintable() or len(target) > _LONGEST_TARGET:
@@ -164,7 +164,7 @@ def _to_login(service: Service, target: str) -> Response:
     return _redirect(f"{address}?{urlencode({**kept, 'next': target})}")
 
 
-def _again(address: str) -> Response:
+def _redirect_once_more(address: str) -> Response:
     return _page(200, "One moment", f'<a href="{escape(address)}">Go on</a>', head=_refresh_after(0, address))
 
 

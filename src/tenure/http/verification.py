@@ -25,13 +25,13 @@ def verify(service: Service, request: Request) -> Response:
     """GET /auth/verify: 204 with the user in headers, or 401 (RFC 6750 section 3)"""
     claims = caller(service, request)
     kept = max(0, min(KEPT_SECONDS, int(claims.expires_at - service.issuer.now())))
-    told = {
+    caller_headers = {
         "x-auth-subject": claims.subject,
         "x-auth-session": claims.session_id,
         "x-auth-client": claims.client_id,
         "x-auth-scope": claims.scope,
     }
-    headers = [(name, _printable(value)) for name, value in told.items()]
+    headers = [(name, _printable(value)) for name, value in caller_headers.items()]
     return Response(204, [("cache-control", f"max-age={kept}"), ("vary", "authorization"), *headers])
 
 
@@ -52,16 +52,16 @@ def revoked(service: Service, request: Request) -> Flow[Response]:
         if service.issuer.heard != heard:
             heard = service.issuer.heard
             news = yield from call(RevokedSince(since))
-    told, policy = _alive(service, news), service.issuer.policy
+    revoked_lately, policy = _alive(service, news), service.issuer.policy
     ended = [one.body() for one in service.issuer.checker.cutoffs]
     etag = f'"{news.position}"'
     headers = [("etag", etag), ("access-control-allow-origin", "*")]
-    if not told and not ended and request.headers.get("if-none-match") == etag:
+    if not revoked_lately and not ended and request.headers.get("if-none-match") == etag:
         return Response(304, headers)
     content: dict[str, object] = {
         "position": news.position,
         "keep_for": policy.access_ttl + policy.clock_skew,
-        "revoked": told,
+        "revoked": revoked_lately,
     }
     if ended:
         content["cutoffs"] = [json.loads(one) for one in ended]

@@ -49,9 +49,9 @@ def add_sessions(app: FastAPI, sessions: Sessions) -> None:
     def described() -> dict[str, Any]:
         document = own()
         for path, description in DESCRIPTION["paths"].items():
-            own_path = at_prefix(path, sessions.service.prefix)
-            if own_path in sessions.table:
-                document["paths"].setdefault(own_path, _renamed(description))
+            mounted = at_prefix(path, sessions.service.prefix)
+            if mounted in sessions.table:
+                document["paths"].setdefault(mounted, _renamed(description))
         components = document.setdefault("components", {})
         known = _renamed(DESCRIPTION["components"]["schemas"])
         components.setdefault("schemas", {}).update({f"{_PREFIX}{name}": schema for name, schema in known.items()})

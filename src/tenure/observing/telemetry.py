@@ -35,13 +35,13 @@ class Telemetry:
     ) -> None:
         meter = metrics.get_meter("tenure", meter_provider=meter_provider)
         self._tracer = trace.get_tracer("tenure", tracer_provider=tracer_provider)
-        self._events = meter.create_counter("tenure.events", "{event}", "Refreshes by verdict, log-ins, ends.")
-        self._refused = meter.create_counter("tenure.refused", "{request}", "Requests that were refused.")
+        self._events = meter.create_counter("tenure.events", "{event}", "Refreshes by verdict, logins, ends.")
+        self._refused = meter.create_counter("tenure.refused", "{request}", "Refused requests.")
 
         def histogram(name: str, unit: str, description: str, steps: tuple[float, ...]) -> metrics.Histogram:
             return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=steps)
 
-        self._store = histogram("tenure.store.duration", "s", "How long the store takes to answer.", STORE_SECONDS)
+        self._store = histogram("tenure.store.duration", "s", "How long a call to the store takes.", STORE_SECONDS)
         self._batches = histogram("tenure.store.batch_size", "{call}", "Calls committed together.", BATCH_SIZES)
         self._lag = histogram("tenure.revocation.lag", "s", "From a session's end to hearing of it.", LAG_SECONDS)
         self._told: Mapping[type[Any], Callable[[Any], None]] = {

@@ -26,13 +26,13 @@ from tenure.core.observations import (
 
 SHARED_FILES = "PROMETHEUS_MULTIPROC_DIR"
 
-EVENTS = Counter("tenure_events", "What happened: refreshes by verdict, log-ins, ends of sessions.", ["kind", "reason"])
-REFUSED = Counter("tenure_refused", "Requests that were refused, by OAuth code and reason.", ["code", "reason"])
-STORE = Histogram("tenure_store_seconds", "How long the store takes to answer.", ["call"], buckets=STORE_SECONDS)
-UNAVAILABLE = Counter("tenure_store_unavailable", "Calls that the store did not answer.", ["call"])
+EVENTS = Counter("tenure_events", "Events: refreshes by verdict, logins, ends of sessions.", ["kind", "reason"])
+REFUSED = Counter("tenure_refused", "Refused requests, by OAuth error code and reason.", ["code", "reason"])
+STORE = Histogram("tenure_store_seconds", "How long a call to the store takes.", ["call"], buckets=STORE_SECONDS)
+UNAVAILABLE = Counter("tenure_store_unavailable", "Calls to which the store did not respond.", ["call"])
 BATCHES = Histogram("tenure_store_batch_size", "How many calls were committed together.", buckets=BATCH_SIZES)
 LAG = Histogram(
-    "tenure_revocation_lag_seconds", "How long after the end of a session it was heard of.", buckets=LAG_SECONDS
+    "tenure_revocation_lag_seconds", "From a session's end until this instance heard of it.", buckets=LAG_SECONDS
 )
 
 

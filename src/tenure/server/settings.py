@@ -58,9 +58,7 @@ class Settings(BaseSettings):
         "sqlite:///tenure.db",
         description="Where sessions are kept: sqlite:///PATH, postgresql://…, valkey://…, memory://.",
     )
-    migrate: bool = Field(
-        True, description="Whether PostgreSQL's tables are made or brought forward at the start, where need be."
-    )
+    migrate: bool = Field(True, description="Create or upgrade PostgreSQL's tables at the start.")
     secret: SecretStr | None = Field(
         None,
         description="The root secret, at least 32 random bytes. By default one is made and kept beside the database.",
@@ -70,37 +68,37 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
-    workers: int = Field(1, ge=1, le=64, description="How many processes serve.")
+    workers: int = Field(1, ge=1, le=64, description="The number of worker processes.")
     issuer: str = Field(
-        "", description="The address at which people reach this service. By default http://HOST:PORT, on this machine."
+        "", description="The URL at which clients reach this service. By default http://HOST:PORT, on this machine."
     )
-    audience: str = Field("api", description="Whom access tokens are for.")
-    algorithm: Literal["ES256", "Ed25519", "RS256", "HS256"] = Field("ES256", description="What signs access tokens.")
+    audience: str = Field("api", description="The audience of access tokens.")
+    algorithm: Literal["ES256", "Ed25519", "RS256", "HS256"] = Field("ES256", description="The signing algorithm.")
     access_ttl: Seconds = Field(10 * MINUTE, description="How long an access token lives (10m).")
     idle_ttl: Seconds = Field(14 * DAY, description="A session ends this long after its last refresh (14d).")
     absolute_ttl: Seconds = Field(90 * DAY, description="A session ends this long after login (90d).")
-    leeway: Seconds = Field(30.0, description="For how long a retry without an attempt key is believed (30s).")
+    leeway: Seconds = Field(30.0, description="How long a retry without an attempt key is accepted (30s).")
     clock_skew: Seconds = Field(0.0, description="How long after its expiry an access token is accepted (0s).")
     rollback: Literal["proof", "tag"] = Field(
-        "proof", description="What a token newer than the store must bring; tag: for the days after a restored backup."
+        "proof", description="What a token newer than the store must show; tag: for the days after restoring a backup."
     )
     audit_ttl: Seconds = Field(
-        30 * DAY, description="How long log-ins and ends of sessions stay in the audit trail (30d); 0 for no trail."
+        30 * DAY, description="How long logins and ends of sessions stay in the audit trail (30d); 0 for no trail."
     )
     max_sessions: int | None = Field(None, ge=1, description="The most sessions one subject may have.")
-    at_limit: Literal["end_oldest", "refuse_login"] = Field("end_oldest", description="What gives way at that limit.")
-    cookies: bool = Field(True, description="Whether browsers may keep the refresh token in a cookie.")
-    cookie_prefix: str = Field("tenure", pattern=r"^[A-Za-z0-9_-]{1,50}$", description="What its name begins with.")
+    at_limit: Literal["end_oldest", "refuse_login"] = Field("end_oldest", description="What to do at that limit.")
+    cookies: bool = Field(True, description="Allow browsers to keep the refresh token in a cookie.")
+    cookie_prefix: str = Field("tenure", pattern=r"^[A-Za-z0-9_-]{1,50}$", description="The prefix of cookie names.")
     cookie_path: str | None = Field(
-        None, description="Where the cookie goes, as browsers see it. By default below the issuer's path and --prefix."
+        None, description="The cookie's path, as browsers see it. By default below the issuer's path and --prefix."
     )
-    prefix: str = Field(PREFIX, description="Where the endpoints of people's apps are, in place of /auth.")
+    prefix: str = Field(PREFIX, description="The path of the endpoints for users' apps, in place of /auth.")
     allowed_origins: Several = Field([], description="Other origins whose pages may use the cookie.")
     trusted_proxies: Several = Field(
-        [], description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed."
+        [], description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are trusted."
     )
     rate_limit_store: str | None = Field(
-        None, description="A Valkey or Redis in which all processes count sign-ins together: valkey://…"
+        None, description="A Valkey or Redis in which all processes count logins together: valkey://…"
     )
     authenticator: str | None = Field(
         None, description="MODULE:NAME of an Authenticator, in place of the embedded accounts."
@@ -108,15 +106,15 @@ class Settings(BaseSettings):
     demo: bool = Field(
         False, description="Also serve the demo page at /, for this machine alone: it shows what must stay secret."
     )
-    metrics_port: int | None = Field(None, ge=1, le=65535, description="A port on which Prometheus is answered.")
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="A port that serves metrics for Prometheus.")
     metrics_host: str = Field("127.0.0.1", description="The address of that port.")
     opentelemetry: bool = Field(
-        False, description="Whether traces and metrics are sent by OTLP, as OpenTelemetry's variables OTEL_… say."
+        False, description="Send traces and metrics by OTLP, configured by OpenTelemetry's variables OTEL_…."
     )
-    webhook_url: str | None = Field(None, description="Where thefts and ended sessions are told, by signed webhooks.")
-    webhook_secret: SecretStr | None = Field(None, description="What they are signed with: 24 bytes or more.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
-    log_format: Literal["text", "json"] = Field("text", description="How each line is logged: as text, or as JSON.")
+    webhook_url: str | None = Field(None, description="Where to send signed webhooks about thefts and ended sessions.")
+    webhook_secret: SecretStr | None = Field(None, description="The webhooks' signing secret: 24 bytes or more.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The log level.")
+    log_format: Literal["text", "json"] = Field("text", description="The log format: text or JSON.")
 
     @classmethod
     def settings_customise_sources(

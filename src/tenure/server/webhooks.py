@@ -86,8 +86,8 @@ class Webhooks(Forking):
                 try:
                     self._send(client, event)
                 except httpx2.HTTPError as problem:
-                    told = (event.kind, event.session_id, type(problem).__name__)
-                    _log.error("a webhook could not be delivered: %s of session %s (%s)", *told)
+                    details = (event.kind, event.session_id, type(problem).__name__)
+                    _log.error("a webhook could not be delivered: %s of session %s (%s)", *details)
 
     def _send(self, client: httpx2.Client, event: Event) -> None:
         fields = {name: value for name, value in asdict(event).items() if value is not None}

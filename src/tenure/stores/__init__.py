@@ -18,7 +18,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     migrate: create or upgrade PostgreSQL's tables if necessary; otherwise missing or old tables are an error.
     """
     if "\0" in url or not url.isprintable():
-        raise ConfigurationError("The store's URL has characters that nobody can see.")
+        raise ConfigurationError("The store's URL contains invisible characters.")
     if url == "memory://":
         return MemoryStore()
     if url.startswith(("postgresql://", "postgres://")):

@@ -133,13 +133,13 @@ class MemoryStore:
         self._sessions[session.id] = moved
         return moved
 
-    def _revoke(self, call: Revoke, *, told: bool = True) -> Session | None:
+    def _revoke(self, call: Revoke, *, announce: bool = True) -> Session | None:
         session = self._sessions.get(call.session_id)
         if session is None or session.revoked_at is not None:
             return None
         ended = replace(session, revoked_at=call.now, revoked_reason=call.reason, revoked_by=call.by)
         self._sessions[session.id] = ended
-        if told:
+        if announce:
             self._position += 1
             self._revocations.append((self._position, session.id, call.now))
         self._note(ended, call.audit)
@@ -198,7 +198,7 @@ class MemoryStore:
         some, cursor, progress = self._next(call.cursor, call.limit)
         chosen = [session for session in some if session.is_live(call.now) and call.which.includes(session)]
         for session in chosen:
-            self._revoke(Revoke(session.id, call.now, call.reason, call.by, call.audit), told=False)
+            self._revoke(Revoke(session.id, call.now, call.reason, call.by, call.audit), announce=False)
         return Swept(len(chosen), cursor, progress)
 
     def _list_latest(self, call: ListLatest) -> Page:

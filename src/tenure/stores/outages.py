@@ -24,7 +24,7 @@ def unavailable(detail: str, message: str | None = None) -> StoreUnavailable:
     if now - _warned.get(said, -WARN_SECONDS) >= WARN_SECONDS:
         _warned.clear()  # so that it stays small
         _warned[said] = now
-        _log.warning("the session store does not answer: %s", said)
+        _log.warning("the session store does not respond: %s", said)
     return StoreUnavailable(message, detail=said)
 
 

@@ -84,7 +84,7 @@ def _take_back(session_id: str) -> None:
 
 def _presented(request: HttpRequest) -> str:
     if request.method != "POST":
-        raise InvalidRequest("POST is what is answered here.")
+        raise InvalidRequest("Only POST is allowed here.")
     try:
         body: Any = json.loads(request.body) if request.content_type == JSON_TYPE else request.POST
         token = body["refresh"]

@@ -133,7 +133,7 @@ class PostgresStore:
             except psycopg.OperationalError as problem:
                 raise unavailable(str(problem)) from None
             except psycopg.ProgrammingError:
-                raise ConfigurationError("The store is no URL that PostgreSQL's client understands.") from None
+                raise ConfigurationError("The store's URL is not one that PostgreSQL's client understands.") from None
         return self._connection
 
     def _disconnect(self) -> None:
@@ -167,7 +167,7 @@ class PostgresStore:
                     return unavailable(str(problem))
             except StoreUnavailable as problem:
                 return problem
-        return unavailable("too many transactions get in each other's way")
+        return unavailable("too many transactions conflict")
 
 
 def _of_the_server(problem: Exception) -> bool:

@@ -52,11 +52,11 @@ class Nodes(Protocol):
     """The servers of a store."""
 
     def name_of(self, key: str) -> str:
-        """The name of the server that holds `key`; raises StoreUnavailable if none is known to."""
+        """The name of the server that holds `key`. Raises StoreUnavailable if none is known."""
         ...
 
     def client_for(self, key: str) -> Redis:
-        """A client of the server that holds `key`; raises StoreUnavailable if none is known to."""
+        """A client of the server that holds `key`. Raises StoreUnavailable if none is known."""
         ...
 
     def redirected(self, error: AskError) -> Redis | None:

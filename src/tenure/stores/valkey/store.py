@@ -161,8 +161,8 @@ class ValkeyStore:
             raise unavailable(f"{_address_of(client)}: {problem}") from None
         if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
             _log.warning(
-                "the Valkey server throws data away when its memory is full (maxmemory-policy %s): sessions, and "
-                "with them their people's log-ins. Set maxmemory-policy to noeviction.",
+                "the Valkey server evicts data when its memory is full (maxmemory-policy %s), which logs users out. "
+                "Set maxmemory-policy to noeviction.",
                 memory["maxmemory_policy"],
             )
 
@@ -198,7 +198,7 @@ class ValkeyStore:
             found = self._exchange(client, [commands[number] for number in numbers])
             for number, reply in zip(numbers, found, strict=True):
                 refused = isinstance(reply, RedisError)
-                replies[number] = self._again(commands[number], reply) if refused else reply
+                replies[number] = self._resend(commands[number], reply) if refused else reply
         return replies
 
     def _exchange(
@@ -243,7 +243,7 @@ class ValkeyStore:
         self._prepared.discard(client)
         self._nodes.lost(client)
 
-    def _again(self, command: Command, reply: Any) -> Any:
+    def _resend(self, command: Command, reply: Any) -> Any:
         """Send again what was not carried out, to where the server points. Returns the reply to that."""
         for pause in _PAUSES:
             if not isinstance(reply, _NOT_CARRIED_OUT):

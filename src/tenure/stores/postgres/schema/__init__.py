@@ -89,7 +89,7 @@ def bring_forward(connection: BoundedConnection, *, allowed: bool = True) -> Non
         if version == len(scripts):
             return
         if not allowed and version < len(scripts):
-            raise ConfigurationError("The store's tables are not there, or not up to date. Run: tenure migrate")
+            raise ConfigurationError("The store's tables are missing or not up to date. Run: tenure migrate")
         with connection.transaction():
             # With this isolation_level, each following statement sees everything committed before it.
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('tenure schema'))")

@@ -16,7 +16,7 @@ BATCH, PAUSE_SECONDS = 1000, 0.05
 class Command(BaseCommand):
     """The command."""
 
-    help = "Delete sessions that are over, in small batches with pauses, so that traffic never waits for it."
+    help = "Delete ended sessions, in small batches with pauses, so that requests never wait."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--keep"""
