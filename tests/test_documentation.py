@@ -11,7 +11,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 
+from tenure.server.settings import Settings
 from tests.service.process import environment, free_port, service, tenure
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +161,38 @@ def test_the_container_file_copies_what_is_there() -> None:
     assert re.findall(r"-r (\S+)", text) == ["requirements/container.lock"]
     assert (ROOT / "requirements/container.lock").exists()
     assert 'CMD ["tenure", "serve"]' in text
+
+
+def settings_in(text: str) -> set[str]:
+    return {name.removeprefix("TENURE_").lower() for name in re.findall(r"\bTENURE_[A-Z_]+", text)}
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "kubernetes.yaml", "Containerfile"])
+def test_deployments_use_settings_that_exist(name: str) -> None:
+    used = settings_in((ROOT / "deploy" / name).read_text())
+    assert used
+    assert used <= set(Settings.model_fields)
+
+
+def test_the_compose_file_starts_what_the_repository_has() -> None:
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    build = services["tenure"]["build"]
+    assert (ROOT / "deploy" / build["context"] / build["dockerfile"]).resolve() == ROOT / "deploy" / "Containerfile"
+    for one in services.values():
+        assert set(one.get("depends_on", {})) <= set(services)
+
+
+def test_kubernetes_probes_paths_that_answer(tmp_path: Path) -> None:
+    deployment, service_, budget = yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text())
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    probed = [container[kind]["httpGet"]["path"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")]
+    with service(tmp_path) as url:
+        assert [httpx2.get(url + path).status_code for path in probed] == [200] * 3
+    labels = pod["metadata"]["labels"]
+    for selector in (deployment["spec"]["selector"], budget["spec"]["selector"]):
+        assert selector["matchLabels"] == labels
+    assert service_["spec"]["selector"] == labels
 
 
 def test_the_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
