@@ -244,7 +244,7 @@ def test_a_thousand_at_a_time_and_others_meanwhile(tmp_path: Path) -> None:
         ("postgresql://me:hunter2@127.0.0.1:1/x", 'server at "127.0.0.1", port 1 failed'),
         ("valkey://:hunter2@127.0.0.1:1/0", "127.0.0.1:1"),
         ("valkey+cluster://:hunter2@127.0.0.1:1", "127.0.0.1:1"),
-        ("postgresql://me:hunter2@127.0.0.1/x?nosuch=1", "no URL that PostgreSQL's client understands"),
+        ("postgresql://me:hunter2@127.0.0.1/x?nosuch=1", "not one that PostgreSQL's client understands"),
     ],
 )
 def test_a_start_that_fails_says_why(tmp_path: Path, url: str, reason: str) -> None:

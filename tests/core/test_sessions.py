@@ -385,7 +385,7 @@ def test_claims_are_asked_for_again_at_each_refresh(make: Callable[..., Tenure])
     del roles["user-42"]
     assert reason(auth, second.refresh_token) == "revoked"
     assert auth.sessions("user-42") == ()
-    with pytest.raises(LoginRefused, match="does not exist"):
+    with pytest.raises(LoginRefused, match="no longer exists"):
         auth.login("user-42")
 
 

@@ -93,8 +93,8 @@ def test_sessions(run: Run, auth: Tenure) -> None:
     assert "no live session" in run("sessions", "revoke", phone.session_id, status=1).output
     assert "no live session" in run("sessions", "revoke", "rubbish", status=1).output
     assert json.loads(run("sessions", "revoke", "--subject", "ada", "--json").output) == {"ended": 1}
-    assert "Name a session, or --subject" in run("sessions", "revoke", status=2).output
-    assert "Name a session, or --subject" in run("sessions", "revoke", "x", "--subject", "ada", status=2).output
+    assert "Name a session or a --subject" in run("sessions", "revoke", status=2).output
+    assert "Name a session or a --subject" in run("sessions", "revoke", "x", "--subject", "ada", status=2).output
 
 
 def test_events(run: Run, auth: Tenure) -> None:
