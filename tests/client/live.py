@@ -59,6 +59,8 @@ else if ('onconnect' in globalThis) onconnect = ({ ports }) => (ports[0].onmessa
 else onmessage = answer
 """
 
+MODULE = Path(__file__).parents[2] / "js" / "tenure.js"
+
 
 class Lost(Exception):
     """Ends a connection in the middle of an answer."""
@@ -177,6 +179,12 @@ class Live:
                 content, content_type = (NPM / argument).read_bytes(), "text/javascript"
             case "worker.js":
                 content, content_type = WORKER.encode(), "text/javascript"
+            case "bundled.js":  # as a bundler makes a classic script of the worker
+                module = MODULE.read_text().replace("export ", "")
+                content, content_type = (
+                    (module + WORKER.partition("\n")[2].partition("\n")[2]).encode(),
+                    "text/javascript",
+                )
             case "deaf":
                 self.deaf = int(argument)
             case "expire":

@@ -129,7 +129,9 @@ for (const kind of ['Worker', 'SharedWorker', 'serviceWorker'])
     await login(page)
     await page.evaluate(async (how) => {
       if (how === 'serviceWorker') {
-        const made = await navigator.serviceWorker.register('/control/worker.js', { type: 'module' })
+        const made = await navigator.serviceWorker
+          .register('/control/worker.js', { type: 'module' })
+          .catch(() => navigator.serviceWorker.register('/control/bundled.js')) // Firefox ESR 140 has no modules there
         await navigator.serviceWorker.ready
         globalThis.ask = (what) =>
           new Promise((resolve) => {
