@@ -149,7 +149,8 @@ class Issuer:
         key = self.ring.signer(now)
         if self._signer is None or self._signer.key is not key:
             self._signer = Signer(key)
-        return Draft(self._signer, self.random(NONCE_BYTES), self.random(16).hex())
+        random = self.random(NONCE_BYTES + 16)
+        return Draft(self._signer, random[:NONCE_BYTES], random[NONCE_BYTES:].hex())
 
     def check_fits(self, session: Session, claims: Mapping[str, Any]) -> None:
         """Raise ConfigurationError for claims that make the access token too long to send."""

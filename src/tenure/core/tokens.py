@@ -18,6 +18,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tenure.core.errors import ForgedToken
 
@@ -97,10 +98,19 @@ def unseal(text: str, keys: Sequence[bytes]) -> RefreshToken:
         raise ForgedToken
     sealed = base64.urlsafe_b64decode(text[len(PREFIX) :])
     body, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
-    if not any(hmac.compare_digest(tag, _tag(body, key)) for key in keys):
-        raise ForgedToken
-    return RefreshToken(*_LAYOUT.unpack(body))
+    for key in keys:
+        if hmac.compare_digest(tag, _tag(body, key)):
+            return RefreshToken(*_LAYOUT.unpack(body))
+    raise ForgedToken
 
 
 def _tag(body: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_TAG_BYTES]
+    mac = _keyed(key).copy()
+    mac.update(body)
+    return mac.digest()[:_TAG_BYTES]
+
+
+@lru_cache(maxsize=16)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """An HMAC that has read its key. Copying it takes half the time of `hmac.digest`, and does not release the GIL."""
+    return hmac.new(key, digestmod="sha256")

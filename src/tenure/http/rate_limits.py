@@ -50,6 +50,8 @@ class RateLimits:
 
     def __init__(self, store: str | None = None) -> None:
         self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._refusals = MemoryStorage()
+        self._refreshes = MovingWindowRateLimiter(self._refusals)
         self._shared = None if store is None else MovingWindowRateLimiter(_shared_storage(store))
 
     def sign_in(self, account: str, address: str, device: str | None = None) -> int | None:
@@ -73,13 +75,14 @@ class RateLimits:
 
     def refresh(self, session_id: str) -> int | None:
         """The seconds to wait before this session may be refreshed, or None to go ahead."""
-        if self._own.test(REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id):
+        nothing_refused = not self._refusals.events
+        if nothing_refused or self._refreshes.test(REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id):
             return None
-        return _wait(self._own, REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id)
+        return _wait(self._refreshes, REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id)
 
     def refresh_refused(self, session_id: str) -> None:
         """Count a refresh of this session that was refused."""
-        self._own.hit(REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id)
+        self._refreshes.hit(REFUSED_REFRESHES_OF_A_SESSION, "refresh", session_id)
 
     def _counted(self, count: Callable[[MovingWindowRateLimiter], T]) -> T:
         if self._shared is not None:

@@ -42,9 +42,11 @@ def application(
         expose_headers=EXPOSED,
     )
     rooted = Middleware(_Rooted, root_path=root_path)
+    table = below(service.prefix, ROUTES)
+    direct = Middleware(_Direct, resources=_resources(auth, service, table))
     starlette = Starlette(
-        routes=routes_of(auth, service, below(service.prefix, ROUTES)),
-        middleware=[*([rooted] if root_path else []), *([cors] if origins else [])],
+        routes=routes_of(auth, service, table),
+        middleware=[*([rooted] if root_path else []), *([cors] if origins else []), direct],
         exception_handlers={HTTPException: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
@@ -76,9 +78,25 @@ class _Rooted:
         await self._app({**scope, "root_path": scope.get("root_path") or self._root_path}, receive, send)
 
 
+class _Direct:
+    """Looks a path up, where Starlette would try one route after the other. Paths with parameters it leaves to them."""
+
+    def __init__(self, app: ASGIApp, resources: "Mapping[str, _Resource]") -> None:
+        self._app = app
+        self._resources = resources
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = scope["type"] == "http" and not scope.get("root_path")
+        await (self._resources.get(scope["path"], self._app) if known else self._app)(scope, receive, send)
+
+
 def routes_of(auth: AsyncTenure | Tenure, service: Service, table: Table) -> list[BaseRoute]:
     """The endpoints of `table` as routes of Starlette."""
-    return [Route(path, _Resource(auth, service, endpoints)) for path, endpoints in table.items()]
+    return [Route(path, resource) for path, resource in _resources(auth, service, table).items()]
+
+
+def _resources(auth: AsyncTenure | Tenure, service: Service, table: Table) -> "dict[str, _Resource]":
+    return {path: _Resource(auth, service, endpoints) for path, endpoints in table.items()}
 
 
 class _Resource:

@@ -1,6 +1,7 @@
 """The application that `tenure serve` runs, built from the settings once in each worker."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -46,7 +47,9 @@ def create() -> Starlette:
     """Build the application from the environment's settings, in each worker process."""
     settings = load(None, {})
     configure(settings.log_level, settings.log_format)
-    return build(settings)
+    app = build(settings)
+    gc.freeze()  # all that exists by now lives as long as the process: a full collection need not walk through it
+    return app
 
 
 def build(settings: Settings) -> Starlette:
