@@ -9,6 +9,7 @@ import tenure as package
 from tenure.cli import keys, people, store, tokens
 from tenure.cli.options import plain_errors, settings_options
 from tenure.server import demo as story
+from tenure.server import workers
 from tenure.server.app import check
 from tenure.server.metrics import serve_metrics
 from tenure.server.settings import Settings, to_environment
@@ -31,7 +32,7 @@ def serve(settings: Settings) -> None:
         serve_metrics(settings.metrics_port, settings.metrics_host, settings.workers)
     if settings.demo:
         click.echo(f"See it happen: {settings.issuer}")
-    uvicorn.run(
+    config = uvicorn.Config(
         "tenure.server.app:create",
         factory=True,
         host=settings.host,
@@ -44,6 +45,7 @@ def serve(settings: Settings) -> None:
         forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,
     )
+    workers.run(config)
 
 
 @tenure.command()

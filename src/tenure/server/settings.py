@@ -24,6 +24,7 @@ from tenure.core.origins import check_path, is_loopback, origin_of, path_of
 from tenure.core.policy import DAY, HOUR, MINUTE, Policy
 from tenure.http.cookies import CookieTransport
 from tenure.http.service import PREFIX
+from tenure.server.workers import processors
 
 ENVIRONMENT_PREFIX = "TENURE_"
 CONFIG_VARIABLE = "TENURE_CONFIG"
@@ -46,6 +47,7 @@ def several(value: object) -> object:
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]
+Workers = Annotated[int, BeforeValidator(lambda value: processors() if value == "auto" else value)]
 Several = Annotated[list[str], NoDecode, BeforeValidator(several)]
 
 
@@ -68,7 +70,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
-    workers: int = Field(1, ge=1, le=64, description="The number of worker processes.")
+    workers: Workers = Field(1, ge=1, le=64, description="The number of worker processes; auto: one a processor.")
     issuer: str = Field(
         "", description="The URL at which clients reach this service. By default http://HOST:PORT, on this machine."
     )
