@@ -3,7 +3,7 @@
 This module translates between ASGI's messages and the values in `messages`, and bounds the size of bodies.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
@@ -26,11 +26,17 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def application(
-    auth: AsyncTenure, service: Service, *, lifespan: Lifespan | None = None, root_path: str = ""
+    auth: AsyncTenure,
+    service: Service,
+    *,
+    lifespan: Lifespan | None = None,
+    root_path: str = "",
+    middleware: Sequence[Middleware] = (),
 ) -> Starlette:
     """All endpoints of `service`, driven by `auth`, as an ASGI application.
 
-    root_path: the path that a proxy puts before it, whether or not the proxy strips it.
+    root_path: the path that a proxy puts before it, whether or not the proxy strips it. middleware: goes around the
+    endpoints, inside CORS.
     """
     origins = sorted(service.cookies.allowed_origins) if service.cookies else []
     cors = Middleware(
@@ -46,7 +52,7 @@ def application(
     direct = Middleware(_Direct, resources=_resources(auth, service, table))
     starlette = Starlette(
         routes=routes_of(auth, service, table),
-        middleware=[*([rooted] if root_path else []), *([cors] if origins else []), direct],
+        middleware=[*([rooted] if root_path else []), *([cors] if origins else []), *middleware, direct],
         exception_handlers={HTTPException: _not_found, Exception: _failed},
         lifespan=lifespan,
     )
@@ -115,8 +121,13 @@ class _Resource:
             response = error_response(problem)
         else:
             response = await self._run(answer(endpoint, self._service, request))
-        await send({"type": "http.response.start", "status": response.status, "headers": _raw_headers(response)})
-        await send({"type": "http.response.body", "body": response.body})
+        await send_response(response, send)
+
+
+async def send_response(response: Response, send: Send) -> None:
+    """Send a whole response."""
+    await send({"type": "http.response.start", "status": response.status, "headers": _raw_headers(response)})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def request_of(scope: Scope, body: bytes = b"") -> Request:

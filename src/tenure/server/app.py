@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from tenure.core.errors import ConfigurationError, TenureError
 from tenure.core.events import Event, Hook
@@ -27,6 +28,7 @@ from tenure.server import metrics
 from tenure.server.accounts import Accounts
 from tenure.server.demo_page import DemoChannel
 from tenure.server.logs import configure
+from tenure.server.overload import Shedding
 from tenure.server.secret import root_secret
 from tenure.server.settings import Settings, load
 from tenure.server.webhooks import Webhooks
@@ -81,7 +83,8 @@ def build(settings: Settings) -> Starlette:
             if otlp is not None:
                 await asyncio.to_thread(otlp.close)
 
-    app = application(auth, service, lifespan=lifespan, root_path=settings.root_path())
+    shedding = Middleware(Shedding, prefix=settings.prefix, refused=auth.issuer.refused)
+    app = application(auth, service, lifespan=lifespan, root_path=settings.root_path(), middleware=[shedding])
     if otlp is not None:
         otlp.trace(app)
     if demo is not None:
