@@ -6,7 +6,7 @@ import click
 import uvicorn
 
 import tenure as package
-from tenure.cli import keys, people, store, tokens
+from tenure.cli import keys, loadtest, people, store, tokens
 from tenure.cli.options import plain_errors, settings_options
 from tenure.server import demo as story
 from tenure.server import workers
@@ -69,5 +69,6 @@ for group in (
     store.migrate,
     store.purge,
     store.copy,
+    loadtest.loadtest,
 ):
     tenure.add_command(group)
