@@ -40,6 +40,6 @@ def main() -> None:
 
         signature_check, whole_check = timed(bare, TOKENS) * 1e6, timed(first, TOKENS) * 1e6
         report("bare ES256 signature check", us=signature_check)
-        report("verify, the first time", us=whole_check, ratio=whole_check / signature_check, goal=1.3)
+        report("verify, the first time", us=whole_check, ratio=whole_check / signature_check, goal=1.15)
         report("verify, cached", us=timed(cached, TOKENS) * 1e6, goal=3)
         report("a forged refresh token refused", us=timed(refuse, TOKENS) * 1e6, goal=10)
