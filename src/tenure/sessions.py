@@ -67,13 +67,15 @@ class Tenure(Deployment):
         client_id: str = FIRST_PARTY,
         scope: str = "",
         address: str = "",
+        thumbprint: str | None = None,
     ) -> TokenPair:
         """Begin a session for an authenticated user, and return its first pair of tokens.
 
         claims: for every access token of this session. device: a name that the user will recognise. address: where the
         login comes from, for the audit trail. Raises LoginRefused at the limit of sessions.
         """
-        return self.run(self._login(subject, claims, device=device, client_id=client_id, scope=scope, address=address))
+        details = {"device": device, "client_id": client_id, "scope": scope, "address": address}
+        return self.run(self._login(subject, claims, thumbprint, **details))
 
     def refresh(
         self,
@@ -83,6 +85,7 @@ class Tenure(Deployment):
         client_id: str = FIRST_PARTY,
         scope: str | None = None,
         address: str = "",
+        thumbprint: str | None = None,
     ) -> TokenPair:
         """Exchange a refresh token for a new pair. Raises InvalidGrant (ForgedToken, SessionEnded, WrongClient).
 
@@ -90,17 +93,18 @@ class Tenure(Deployment):
         further one, so that a lost response is never taken for theft. address: where the request comes from, for the
         audit trail if the token was stolen.
         """
-        return self.run(
-            flows.refresh(
-                self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope, address=address
-            )
-        )
+        details = {"attempt": attempt, "client_id": client_id, "scope": scope, "address": address}
+        return self.run(self._refresh(refresh_token, thumbprint, **details))
 
-    def verify(self, access_token: str) -> Claims:
-        """The claims of a valid access token. Raises InvalidAccessToken for any other. Does not ask the store."""
+    def verify(self, access_token: str, *, proof: str | None = None, method: str = "", url: str = "") -> Claims:
+        """The claims of a valid access token. Raises InvalidAccessToken for any other. Does not ask the store.
+
+        proof: the DPoP header of a request whose Authorization is of that scheme; method, url: of that request, as the
+        client knows it. Without them, a token that is bound to a key is refused (ProofRequired).
+        """
         if not self._awake:
             self._wake()
-        return self.issuer.verified(access_token)
+        return self.issuer.verified(access_token, proof=proof, method=method, urls=[url])
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""
@@ -223,11 +227,11 @@ class AsyncTenure(Deployment):
         client_id: str = FIRST_PARTY,
         scope: str = "",
         address: str = "",
+        thumbprint: str | None = None,
     ) -> TokenPair:
         """Like Tenure.login."""
-        return await self.run(
-            self._login(subject, claims, device=device, client_id=client_id, scope=scope, address=address)
-        )
+        details = {"device": device, "client_id": client_id, "scope": scope, "address": address}
+        return await self.run(self._login(subject, claims, thumbprint, **details))
 
     async def refresh(
         self,
@@ -237,18 +241,16 @@ class AsyncTenure(Deployment):
         client_id: str = FIRST_PARTY,
         scope: str | None = None,
         address: str = "",
+        thumbprint: str | None = None,
     ) -> TokenPair:
         """Like Tenure.refresh."""
-        return await self.run(
-            flows.refresh(
-                self.issuer, refresh_token, attempt=attempt, client_id=client_id, scope=scope, address=address
-            )
-        )
+        details = {"attempt": attempt, "client_id": client_id, "scope": scope, "address": address}
+        return await self.run(self._refresh(refresh_token, thumbprint, **details))
 
-    async def verify(self, access_token: str) -> Claims:
+    async def verify(self, access_token: str, *, proof: str | None = None, method: str = "", url: str = "") -> Claims:
         """Like Tenure.verify."""
         await self._be_awake()
-        return self.issuer.verified(access_token)
+        return self.issuer.verified(access_token, proof=proof, method=method, urls=[url])
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """Like Tenure.sessions."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.dpop import Key
 from tests.integrations.django_stores import sqlite_alias
 
 ADA = {"username": "ada", "password": "correct horse battery"}
@@ -333,3 +334,25 @@ def test_what_is_no_good_token_is_not_exchanged(client: Any) -> None:
 
 def test_the_example_is_a_module() -> None:
     assert importlib.import_module("examples.django_notes").settings.TENURE["AUDIENCE"] == "notes"
+
+
+def test_a_bound_session_is_used_with_proofs(client: Any) -> None:
+    """DPoP (RFC 9449): a bound access token is nobody's but its key's owner's."""
+    owner, thief, url = Key(), Key(), "http://127.0.0.1:8000"
+
+    def logged_in(nonce: str | None) -> Any:
+        proof = owner.proof("POST", f"{url}/auth/login", time.time(), nonce=nonce)
+        return client.post("/auth/login", data=ADA, content_type="application/json", headers={"DPoP": proof})
+
+    answer = logged_in(logged_in(None).headers["dpop-nonce"])
+    pair = answer.json()
+    assert pair["token_type"] == "DPoP"
+
+    def notes(key: Key, scheme: str = "DPoP") -> int:
+        proof = key.proof("GET", f"{url}/notes", time.time(), access_token=pair["access_token"])
+        headers = {"Authorization": f"{scheme} {pair['access_token']}", "DPoP": proof}
+        return int(client.get("/notes", headers=headers).status_code)
+
+    assert notes(owner) == 200
+    assert notes(thief) == 401
+    assert notes(owner, "Bearer") == 401

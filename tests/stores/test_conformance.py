@@ -219,12 +219,44 @@ def test_advance_moves_the_expected_head(ask: Ask) -> None:
         {"session_id": "00" * 16},
         {"head": Head(1, hashed(1), None, NOW + 100)},
         {"head": Head(1, hashed(1), None, NOW + 5000)},
+        {"expected_binding": "dpop:key"},
+        {"expected_binding": "dpop:key", "binding": "dpop:key"},
     ],
 )
 def test_advance_changes_nothing_where_anything_differs(ask: Ask, changes: dict[str, Any]) -> None:
     made = create(ask)
     assert ask(advance(made, **changes)) is None
     assert ask(Get(made.id)) == made
+
+
+@pytest.mark.parametrize("attempt_hash", [None, hashed(98)])
+def test_a_session_is_bound_once(ask: Ask, attempt_hash: bytes | None) -> None:
+    made = create(ask)
+    bound = ask(advance(made, head=Head(1, hashed(1), attempt_hash, NOW + 5), binding="dpop:key"))
+    assert bound.binding == "dpop:key"
+    assert ask(Get(made.id)) == bound
+    for wrong in (None, "dpop:other", "dpop:ke", "dpop:key2", ""):
+        assert ask(advance(bound, 2, expected_binding=wrong, binding=wrong)) is None
+    assert ask(Get(made.id)) == bound
+    moved = ask(advance(bound, 2, expected_binding="dpop:key", binding="dpop:key"))
+    assert (moved.binding, moved.head.generation) == ("dpop:key", 2)
+    assert moved.claims == made.claims
+    assert ask(ListSubject(made.subject, NOW + 6)) == (moved,)
+    ended = ask(Revoke(made.id, NOW + 7, "logged_out", "owner"))
+    assert (ended.binding, ended.revoked_reason) == ("dpop:key", "logged_out")
+    assert ask(Get(made.id)) == ended
+
+
+def test_a_session_is_made_bound_and_taken_along(ask: Ask) -> None:
+    made = create(ask, binding="dpop:key", client_id="ä client")
+    assert ask(Get(made.id)) == made
+    assert ask(advance(made)) is None
+    elsewhere = session(binding="dpop:other")
+    assert ask(Restore(elsewhere)) is True
+    assert ask(Get(elsewhere.id)) == elsewhere
+    moved = ask(advance(elsewhere, expected_binding="dpop:other", binding="dpop:other"))
+    assert ask(Restore(replace(moved, binding="dpop:other", head=Head(2, hashed(2), None, NOW + 6)))) is True
+    assert ask(Get(elsewhere.id)).binding == "dpop:other"
 
 
 def test_advance_happens_once(ask: Ask) -> None:

@@ -14,6 +14,7 @@ from rich.progress import Progress, TaskID
 from tenure.cli.options import Deployment, Duration, deployment_options, which_options
 from tenure.cli.output import json_option, print_done, print_fields, print_rows
 from tenure.core import flows, overview
+from tenure.core.binding import bound_to
 from tenure.core.calls import Get, ListAudit
 from tenure.core.effects import Flow, call
 from tenure.core.errors import ForgedToken, InvalidAccessToken
@@ -40,7 +41,7 @@ def list_sessions(
     deployment: Deployment, which: Which, subject: str | None, limit: int, cursor: str, as_json: bool
 ) -> None:
     """List live sessions, in pages."""
-    columns = ["id", "device", "client_id", "created_at", "last_used_at", "expires_at"]
+    columns = ["id", "device", "client_id", "bound", "created_at", "last_used_at", "expires_at"]
     if subject is None:
         page = deployment.run(overview.latest(deployment.issuer, which, cursor=cursor, limit=limit))
         rows = [{**described(session), "subject": session.subject} for session in page.sessions]
@@ -177,6 +178,7 @@ def _refresh_token(deployment: Deployment, text: str) -> Flow[dict[str, Any]]:
         "subject": session.subject,
         "client_id": session.client_id,
         "device": session.device,
+        "bound": bound_to(session.binding),
         "generation": token.generation,
         "head_generation": session.head.generation,
         "last_used_at": session.last_used_at,

@@ -49,7 +49,10 @@ def names_of(algorithm: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified access token says. Times are in seconds, UTC; `raw` is the whole payload, read-only."""
+    """What a verified access token says. Times are in seconds, UTC; `raw` is the whole payload, read-only.
+
+    thumbprint: of the key that the token is bound to (`cnf.jkt`, RFC 9449 section 6), or None.
+    """
 
     subject: str
     session_id: str
@@ -58,6 +61,7 @@ class Claims:
     issued_at: int
     expires_at: int
     raw: Mapping[str, Any]
+    thumbprint: str | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self.raw[name]
@@ -262,6 +266,7 @@ class Checker:
                 issued_at=payload["iat"],
                 expires_at=payload["exp"],
                 raw=MappingProxyType(payload),
+                thumbprint=payload["cnf"]["jkt"] if "cnf" in payload else None,
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
             raise InvalidAccessToken("The access token lacks required claims.") from problem
@@ -269,7 +274,8 @@ class Checker:
             raise InvalidAccessToken("The access token is from another issuer.")
         if audience != self._audience and not (isinstance(audience, list) and self._audience in audience):
             raise InvalidAccessToken("The access token is for another audience.")
-        if not isinstance(claims.expires_at, int | float) or not isinstance(claims.session_id, str):
+        thumbprint_fits = claims.thumbprint is None or isinstance(claims.thumbprint, str)
+        if not (isinstance(claims.expires_at, int | float) and isinstance(claims.session_id, str) and thumbprint_fits):
             raise InvalidAccessToken("The access token's claims have the wrong types.")
         return claims
 

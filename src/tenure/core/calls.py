@@ -56,6 +56,7 @@ class Advance(Call[Session | None]):
 
     Returns the updated session, or None if anything did not match. `idle_deadline`: when the session ends if nobody
     refreshes it (seconds, UTC), but never later than its absolute lifetime.
+    `binding` takes the place of `expected_binding`, which is compared as well.
     """
 
     session_id: str
@@ -64,6 +65,8 @@ class Advance(Call[Session | None]):
     expected_hash: bytes
     head: Head
     idle_deadline: float
+    expected_binding: str | None = None
+    binding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,33 @@ _ENDED = {
 }
 
 
+class StolenTokenRefused(InvalidGrant):
+    """A genuine token of a session that is bound to a key, without a proof of that key: it was copied.
+
+    Nothing has changed. The session's owner is not logged out.
+    """
+
+    message = "This session is bound to a key, and the request does not show it. Log in again."
+
+
+class InvalidProof(TenureError):
+    """The DPoP proof is missing, malformed, or not for this request (RFC 9449 section 5)."""
+
+    code = "invalid_dpop_proof"
+    message = "A DPoP proof is needed."
+
+
+class UseNonce(InvalidProof):
+    """The DPoP proof needs the server's `nonce`: make another one with it (RFC 9449 section 8)."""
+
+    code = "use_dpop_nonce"
+    message = "The proof needs a nonce of this server: the one in the DPoP-Nonce header."
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+
 class LoginRefused(InvalidGrant):
     """The user can't have another session: the account is gone, or its limit of sessions is reached."""
 
@@ -107,6 +134,18 @@ class RevokedAccessToken(InvalidAccessToken):
 
     message = "The session of this access token was ended. Log in again."
     reason = "revoked"
+
+
+class ProofRequired(InvalidAccessToken):
+    """The access token is bound to a key, and came without a good proof of it (RFC 9449 section 7.1)."""
+
+    message = "This access token is bound to a key: send it as Authorization: DPoP, with a proof of that key."
+
+
+class ProofRefused(ProofRequired):
+    """The access token is bound to a key, and the proof that came with it is not good (RFC 9449 section 7.1)."""
+
+    code = "invalid_dpop_proof"
 
 
 class InsufficientScope(TenureError):

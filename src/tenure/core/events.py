@@ -17,6 +17,7 @@ Kind = Literal[
     "revoked",
     "expired",
     "forged_token_refused",
+    "stolen_token_refused",
 ]
 
 
@@ -47,6 +48,7 @@ _log = logging.getLogger("tenure")
 _LEVELS: dict[str, int] = {
     "refreshed": logging.DEBUG,
     "reuse_detected": logging.WARNING,
+    "stolen_token_refused": logging.WARNING,
     "rolled_back": logging.WARNING,
 }
 

@@ -22,10 +22,12 @@ from tenure.core.errors import (
     ConfigurationError,
     ForgedToken,
     InvalidGrant,
+    InvalidProof,
     InvalidRequest,
     InvalidScope,
     LoginRefused,
     SessionEnded,
+    StolenTokenRefused,
     StoreUnavailable,
     WrongClient,
 )
@@ -67,15 +69,20 @@ def login(
     client_id: str,
     scope: str,
     address: str = "",
+    binding: str | None = None,
 ) -> Flow[TokenPair]:
-    """Begin a session for an authenticated user. address: where the login comes from, if known.
+    """Begin a session for an authenticated user. address: where the login comes from, if known. binding: the key that
+    the request shows, if any.
 
-    Raises LoginRefused at the limit of sessions, and ConfigurationError for claims that no token can carry.
+    Raises InvalidProof if the policy requires a binding, LoginRefused at the limit of sessions, and
+    ConfigurationError for claims that no token can carry.
     """
     check_subject(subject)
     check_scope(scope)
     for name, value in (("client_id", client_id), ("address", address)):
         check_text(name, value)
+    if issuer.policy.binding == "required" and binding is None:
+        raise InvalidProof
     now = issuer.now()
     session_id = session_id_for(subject, issuer.random)
     root = issuer.random(NONCE_BYTES)
@@ -91,6 +98,7 @@ def login(
         expires_at=now + issuer.policy.idle_ttl,
         ends_at=now + issuer.policy.absolute_ttl,
         head=Head(0, nonce_hash(session_id, root), None, now),
+        binding=None if issuer.policy.binding == "off" else binding,
     )
     issuer.check_fits(session, session.claims)
     current = yield from _current_claims(issuer, session)
@@ -122,6 +130,7 @@ def refresh(
     client_id: str = FIRST_PARTY,
     scope: str | None = None,
     address: str = "",
+    binding: str | None = None,
 ) -> Flow[TokenPair]:
     """Exchange a refresh token for a new pair. The presented token becomes the head of its family.
 
@@ -133,7 +142,11 @@ def refresh(
     changed, if the application could not be asked.
     """
     token = yield from genuine(issuer, text)
-    return (yield from exchange(issuer, token, attempt=attempt, client_id=client_id, scope=scope, address=address))
+    return (
+        yield from exchange(
+            issuer, token, attempt=attempt, client_id=client_id, scope=scope, address=address, binding=binding
+        )
+    )
 
 
 def exchange(
@@ -144,6 +157,7 @@ def exchange(
     client_id: str = FIRST_PARTY,
     scope: str | None = None,
     address: str = "",
+    binding: str | None = None,
 ) -> Flow[TokenPair]:
     """Like `refresh`, for a genuine token that has been parsed."""
     attempt_hash = hash_of_attempt(attempt)
@@ -157,10 +171,10 @@ def exchange(
     draft = issuer.draft(now)
     session = None
     if scope is None and issuer.claims is None and not issuer.checker.is_revoked(token.session_id.hex()):
-        session = yield from call(_move(issuer, token, attempt_hash, client_id, now))
+        session = yield from call(_move(issuer, token, attempt_hash, client_id, now, None, (binding, binding)))
     if session is None or issuer.is_cut_off(session):
         verdict, session, claims = yield from _judge_and_move(
-            issuer, token, attempt_hash, client_id, scope, now, address
+            issuer, token, attempt_hash, client_id, scope, now, address, binding
         )
     else:
         verdict, claims = Verdict.ROTATE, session.claims
@@ -184,6 +198,7 @@ def _judge_and_move(
     scope: str | None,
     now: float,
     address: str,
+    binding: str | None,
 ) -> Flow[tuple[Verdict, Session, Mapping[str, Any]]]:
     """Read the session, judge the token, ask for the claims and move the head; retry if another refresh moved it
     meanwhile.
@@ -192,6 +207,7 @@ def _judge_and_move(
     """
     for _ in range(_RACES_BEFORE_GIVING_UP):
         session = yield from _presentable(token, client_id, now)
+        yield from _check_binding(issuer, session, binding, now, address)
         if scope is not None and not set(scope.split()) <= set(session.scope.split()):
             raise InvalidScope
         verdict = judge(
@@ -224,7 +240,8 @@ def _judge_and_move(
             return verdict, session, claims
         if verdict is Verdict.ROLLBACK:
             issuer.doubts_store = True
-        moved = yield from call(_move(issuer, token, attempt_hash, client_id, now, session.head))
+        bindings = session.binding, session.binding or (None if issuer.policy.binding == "off" else binding)
+        moved = yield from call(_move(issuer, token, attempt_hash, client_id, now, session.head, bindings))
         if moved is not None:
             return verdict, moved, claims
     raise StoreUnavailable("Too many refreshes of this session at once. Try again shortly.")
@@ -244,22 +261,36 @@ def _presentable(token: RefreshToken, client_id: str, now: float) -> Flow[Sessio
     return session
 
 
+def _check_binding(issuer: Issuer, session: Session, binding: str | None, now: float, address: str) -> Flow[None]:
+    """Refuse a token of a bound session without its key, whatever its place in the family: it was copied."""
+    if session.binding is None:
+        if issuer.policy.binding == "required" and binding is None:
+            raise InvalidProof
+    elif session.binding != binding:
+        yield _event("stolen_token_refused", now, session, address=address or None)
+        if issuer.policy.at_missing_proof == "end_session":
+            yield from end_session(issuer, session.id, reason="stolen_token", by="policy", address=address)
+        raise StolenTokenRefused
+
+
 def _move(
     issuer: Issuer,
     token: RefreshToken,
     attempt_hash: bytes | None,
     client_id: str,
     now: float,
-    expected: Head | None = None,
+    expected: Head | None,
+    bindings: tuple[str | None, str | None],
 ) -> Advance:
-    """The compare-and-set that makes `token` the head, in place of `expected`, or of its parent."""
+    """The compare-and-set that makes `token` the head, in place of `expected`, or of its parent. bindings: the expected
+    one, and the one that takes its place."""
     head = Head(token.generation, nonce_hash(token.session_id, token.nonce), attempt_hash, now)
     if expected is None:
         generation, expected_hash = token.generation - 1, nonce_hash(token.session_id, token.parent)
     else:
         generation, expected_hash = expected.generation, expected.nonce_hash
     deadline = now + issuer.policy.idle_ttl
-    return Advance(token.session_id.hex(), client_id, generation, expected_hash, head, deadline)
+    return Advance(token.session_id.hex(), client_id, generation, expected_hash, head, deadline, *bindings)
 
 
 def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str, address: str = "") -> Flow[bool]:
@@ -293,7 +324,14 @@ def end_all(
 
 
 def end_by_token(
-    issuer: Issuer, text: str, *, client_id: str | None, reason: str, by: str, address: str = ""
+    issuer: Issuer,
+    text: str,
+    *,
+    client_id: str | None,
+    reason: str,
+    by: str,
+    address: str = "",
+    binding: str | None = None,
 ) -> Flow[bool]:
     """End the session of a genuine refresh token, however old the token is.
 
@@ -302,10 +340,11 @@ def end_by_token(
     """
     token = yield from genuine(issuer, text)
     session_id = token.session_id.hex()
-    if client_id is not None:
-        session = yield from call(Get(session_id))
-        if session is not None and session.client_id != client_id:
-            raise WrongClient
+    session = yield from call(Get(session_id))
+    if session is not None and client_id not in (None, session.client_id):
+        raise WrongClient
+    if session is not None and session.binding is not None:
+        yield from _check_binding(issuer, session, binding, issuer.now(), address)
     return (yield from end_session(issuer, session_id, reason=reason, by=by, address=address))
 
 

@@ -3,13 +3,15 @@
 The flows take it as their first argument. It is their only source of time and randomness.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tenure.core.access import Checker, Claims, Signer, VerifyingKey, check_fits
+from tenure.core.binding import thumbprint_of
 from tenure.core.calls import Audit
 from tenure.core.cutoffs import Cutoff
+from tenure.core.dpop import Proofs, proven
 from tenure.core.errors import ConfigurationError, InvalidAccessToken, StoreUnavailable, TenureError
 from tenure.core.inputs import check_function, check_setting, shortened
 from tenure.core.keys import ALGORITHMS, DerivedKeys, KeyRing
@@ -25,7 +27,8 @@ ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, An
 class TokenPair:
     """The result of a login or a refresh. Durations are in seconds; the representation leaves the tokens out.
 
-    refresh_expires_in: what remains of the idle or the absolute lifetime, whichever ends first.
+    refresh_expires_in: what remains of the idle or the absolute lifetime, whichever ends first. token_type: "Bearer",
+    or "DPoP" for a token that is bound to a key (RFC 9449 section 5).
     """
 
     access_token: str = field(repr=False)
@@ -35,6 +38,7 @@ class TokenPair:
     session_id: str
     subject: str
     scope: str
+    token_type: str = "Bearer"  # noqa: S105 - no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Issuer:
         self.tag_keys = (self.keys.tag, *(keys.tag for keys in older))
         self.mark_keys = (self.keys.mark, *(keys.mark for keys in older))
         self.wrapping_keys = (self.keys.wrap, *(keys.wrap for keys in older))
+        self.proofs = Proofs(now, (self.keys.nonce, *(keys.nonce for keys in older)))
         self.checker = Checker(url, audience, now, policy.clock_skew)
         self.ring = KeyRing()
         self.ring_records: tuple[tuple[str, str], ...] = ()
@@ -122,10 +127,15 @@ class Issuer:
         ttl = self.policy.audit_ttl
         return Audit(shortened(address), now + ttl) if ttl else None
 
-    def verified(self, access_token: str) -> Claims:
-        """The claims of a valid access token. Raises InvalidAccessToken for any other, and tells the observer."""
+    def verified(
+        self, access_token: str, *, proof: str | None = None, method: str = "", urls: Collection[str] = ()
+    ) -> Claims:
+        """The claims of a valid access token. Raises InvalidAccessToken for any other, and tells the observer.
+
+        proof, method, urls: the DPoP proof that came with it, and what request it is to be for.
+        """
         try:
-            return self.checker.check(access_token)
+            return proven(self.checker.check(access_token), access_token, self.proofs, proof, method, urls)
         except InvalidAccessToken as problem:
             self.refused(problem)
             raise
@@ -179,6 +189,7 @@ class Issuer:
             session_id=session.id,
             subject=session.subject,
             scope=granted,
+            token_type="Bearer" if thumbprint_of(session.binding) is None else "DPoP",
         )
 
     def _payload(
@@ -199,4 +210,7 @@ class Issuer:
         }
         if granted:
             payload["scope"] = granted
+        thumbprint = thumbprint_of(session.binding)
+        if thumbprint is not None:
+            payload["cnf"] = {"jkt": thumbprint}
         return payload

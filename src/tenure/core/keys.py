@@ -41,11 +41,12 @@ _KEY_CLASSES: dict[str, Any] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey, "oct"
 @dataclass(frozen=True, slots=True)
 class DerivedKeys:
     """The keys derived from one root secret: `tag` seals refresh tokens, `wrap` encrypts keys at rest, `mark` signs the
-    marks that a browser keeps."""
+    marks that a browser keeps, `nonce` makes the nonces of DPoP proofs."""
 
     tag: bytes = field(repr=False)
     wrap: bytes = field(repr=False)
     mark: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
 
     @classmethod
     def of(cls, secret: str | bytes) -> "DerivedKeys":
@@ -58,7 +59,10 @@ class DerivedKeys:
                 f"The secret has {len(material)} bytes; at least {SECRET_BYTES} random ones are needed. "
                 "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
-        return cls(*(_derive(material, label) for label in (b"refresh token tag", b"key wrap", b"browser mark")))
+        return cls(*(_derive(material, label) for label in _LABELS))
+
+
+_LABELS = (b"refresh token tag", b"key wrap", b"browser mark", b"dpop nonce")
 
 
 def _derive(material: bytes, label: bytes) -> bytes:

@@ -6,7 +6,7 @@ them.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 from tenure.core.errors import ConfigurationError
 
@@ -28,6 +28,10 @@ class Policy:
         mint a token.
     max_sessions: the most live sessions a subject may have; None for no limit.
     at_limit: what gives way at that limit: "end_oldest" session, or "refuse_login".
+    binding: whether sessions may be bound to a key (DPoP): "offered" to clients that send a proof, "required" of all,
+        or "off". A session that is bound stays so.
+    at_missing_proof: what a token of a bound session without its key leads to: "refuse" it, which leaves its owner
+        undisturbed, or "end_session".
     clock_skew: how long after its expiry an access token is still accepted, for clocks that differ, in seconds.
     audit_ttl: how long a login and the end of a session stay in the audit trail, in seconds; 0 for no trail.
     signing_key_ttl: a signing key signs for this long before the next takes over, in seconds.
@@ -42,6 +46,8 @@ class Policy:
     rollback: Literal["proof", "tag"] = "proof"
     max_sessions: int | None = None
     at_limit: Literal["end_oldest", "refuse_login"] = "end_oldest"
+    binding: Literal["off", "offered", "required"] = "offered"
+    at_missing_proof: Literal["refuse", "end_session"] = "refuse"
     clock_skew: float = 0.0
     audit_ttl: float = 30 * DAY
     signing_key_ttl: float = 30 * DAY
@@ -50,10 +56,10 @@ class Policy:
     def __post_init__(self) -> None:
         for name in _DURATIONS:
             _check_duration(name, getattr(self, name), least=0.0 if name in _MAY_BE_NONE else 1.0)
-        if self.rollback not in ("proof", "tag"):
-            raise ConfigurationError(f'rollback is "proof" or "tag", not {self.rollback!r}.')
-        if self.at_limit not in ("end_oldest", "refuse_login"):
-            raise ConfigurationError(f'at_limit is "end_oldest" or "refuse_login", not {self.at_limit!r}.')
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                named = " or ".join(f'"{choice}"' for choice in choices)
+                raise ConfigurationError(f"{name} is {named}, not {getattr(self, name)!r}.")
         if self.max_sessions is not None and (type(self.max_sessions) is not int or self.max_sessions < 1):
             raise ConfigurationError("max_sessions is a whole number from 1, or None for no limit.")
         for shorter, longer, why in _ORDER:
@@ -65,6 +71,7 @@ class Policy:
             )
 
 
+_CHOICES = {field.name: get_args(field.type) for field in fields(Policy) if get_origin(field.type) is Literal}
 _MAY_BE_NONE = ("leeway", "clock_skew", "audit_ttl")
 _DURATIONS = [field.name for field in fields(Policy) if field.type in (float, "float")]
 

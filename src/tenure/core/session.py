@@ -16,7 +16,8 @@ class Session:
 
     id: 32 hexadecimal digits. claims: what the application gave at login, for every access token. Times are in
     seconds, UTC. expires_at: when the session ends if nobody refreshes, never later than `ends_at`, the end of its
-    absolute lifetime. last_used_at: its last refresh.
+    absolute lifetime. last_used_at: its last refresh. binding: the key that it is bound to, as core/binding.py spells
+    it, if any.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Session:
     revoked_at: float | None = None
     revoked_reason: str | None = None
     revoked_by: str | None = None
+    binding: str | None = None
 
     @property
     def last_used_at(self) -> float:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tenure.core import flows, overview
+from tenure.core.binding import dpop_binding
+from tenure.core.dpop import Proofs
 from tenure.core.effects import Flow
 from tenure.core.errors import StoreUnavailable
 from tenure.core.events import Event, Hook
 from tenure.core.forking import Forking, survive_forks
-from tenure.core.inputs import check_function, check_seconds, check_setting
+from tenure.core.inputs import check_function, check_seconds, check_setting, check_text
 from tenure.core.issuer import ClaimsSource, Issuer, TokenPair
 from tenure.core.observations import Committed, Observer, each
 from tenure.core.policy import Policy
@@ -134,8 +136,19 @@ class Deployment(Forking):
         """The public keys that check access tokens, as a JWK set (RFC 7517)."""
         return self.issuer.ring.jwks()
 
-    def _login(self, subject: str, claims: Mapping[str, Any] | None, **details: str) -> Flow[TokenPair]:
-        return flows.login(self.issuer, subject, claims={} if claims is None else claims, **details)
+    @property
+    def proofs(self) -> Proofs:
+        """Checks the DPoP proofs of requests (RFC 9449), and makes the nonces for them."""
+        return self.issuer.proofs
+
+    def _login(
+        self, subject: str, claims: Mapping[str, Any] | None, thumbprint: str | None, **details: str
+    ) -> Flow[TokenPair]:
+        given = {} if claims is None else claims
+        return flows.login(self.issuer, subject, claims=given, binding=_binding(thumbprint), **details)
+
+    def _refresh(self, refresh_token: str, thumbprint: str | None, **details: Any) -> Flow[TokenPair]:
+        return flows.refresh(self.issuer, refresh_token, binding=_binding(thumbprint), **details)
 
     def _upkeep(self) -> Flow[None]:
         if not self.issuer.ring.keys:
@@ -151,3 +164,10 @@ class Deployment(Forking):
         """Log a failed round of upkeep. A stale replica may meanwhile have taken the store's place."""
         self.issuer.doubts_store = True
         _log.warning("upkeep will be tried again: %s", problem)
+
+
+def _binding(thumbprint: str | None) -> str | None:
+    if thumbprint is None:
+        return None
+    check_text("thumbprint", thumbprint)
+    return dpop_binding(thumbprint)

@@ -1,11 +1,13 @@
 """For backends in any language, with an API key: create sessions after their own login, list and end sessions."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from tenure.core import flows, overview
 from tenure.core.access import application_claims
+from tenure.core.binding import dpop_binding
 from tenure.core.calls import ListAudit
 from tenure.core.effects import Flow, call
 from tenure.core.errors import ConfigurationError, InvalidRequest
@@ -33,8 +35,19 @@ def create_session(service: Service, request: Request) -> Flow[Response]:
         client_id=client_id,
         scope=optional_text(body, "scope", longest=1000) or "",
         address=optional_text(body, "address", longest=200) or "",
+        binding=_binding(body),
     )
     return json_response(token_answer(pair))
+
+
+def _binding(body: dict[str, Any]) -> str | None:
+    """The key that the session's client has, by its thumbprint (RFC 9449 section 10). The backend vouches for it."""
+    thumbprint = optional_text(body, "dpop_jkt", longest=100)
+    if thumbprint is None:
+        return None
+    if not re.fullmatch("[A-Za-z0-9_-]{43}", thumbprint):
+        raise InvalidRequest("dpop_jkt is the thumbprint of a key: 43 characters of base64url (RFC 7638).")
+    return dpop_binding(thumbprint)
 
 
 def list_sessions(service: Service, request: Request) -> Flow[Response]:

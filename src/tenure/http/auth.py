@@ -9,9 +9,17 @@ from typing import Any
 
 from tenure.core import flows
 from tenure.core.access import Claims
+from tenure.core.binding import bound_to
 from tenure.core.calls import Get, ListSubject
 from tenure.core.effects import Flow, ask, call
-from tenure.core.errors import InsufficientScope, InvalidGrant, InvalidRequest, LoginRefused, RevokedAccessToken
+from tenure.core.errors import (
+    InsufficientScope,
+    InvalidGrant,
+    InvalidProof,
+    InvalidRequest,
+    LoginRefused,
+    RevokedAccessToken,
+)
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
 from tenure.core.session import Session
@@ -22,7 +30,7 @@ from tenure.http.messages import (
     Request,
     Response,
     TooManyRequests,
-    bearer,
+    access_token,
     json_object,
     json_response,
     no_content,
@@ -31,6 +39,7 @@ from tenure.http.messages import (
     text,
 )
 from tenure.http.presented import end_replaced, is_junk, own_refresh_token
+from tenure.http.proofs import binding_of
 from tenure.http.service import Service, caller, pair_response, renewed_just_now, token_answer
 
 MAX_TOKEN_CHARS = 4096
@@ -39,6 +48,9 @@ MAX_TOKEN_CHARS = 4096
 def login(service: Service, request: Request) -> Flow[Response]:
     """POST /auth/login"""
     body = json_object(request)
+    binding = binding_of(service, request)
+    if binding is None and service.issuer.policy.binding == "required":
+        raise InvalidProof
     username = text(body, "username", longest=255)
     password = text(body, "password", longest=1024)
     device = optional_text(body, "device", longest=1024) or request.headers.get("user-agent", "")
@@ -60,6 +72,7 @@ def login(service: Service, request: Request) -> Flow[Response]:
         client_id=FIRST_PARTY,
         scope="",
         address=request.address,
+        binding=binding,
     )
     if cookies is None:
         return pair_response((yield from begin()), None)
@@ -114,7 +127,7 @@ def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[
     renewed = renewed_just_now(service, cookies)
     if renewed is None:
         return None
-    access_token, claims = renewed
+    token_of_page, claims = renewed
     try:
         session = yield from flows.look_up(service.issuer, token, client_id=FIRST_PARTY)
     except InvalidGrant:
@@ -123,7 +136,8 @@ def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[
         return None
     now = service.issuer.now()
     lasts, session_lasts = int(claims.expires_at - now), int(session.expires_at - now)
-    pair = TokenPair(access_token, lasts, token, session_lasts, session.id, session.subject, claims.scope)
+    kind = "Bearer" if claims.thumbprint is None else "DPoP"
+    pair = TokenPair(token_of_page, lasts, token, session_lasts, session.id, session.subject, claims.scope, kind)
     content = token_answer(pair)
     del content["refresh_token"]  # it stays in its cookie
     return json_response(content)
@@ -136,6 +150,7 @@ def throttled_refresh(
 
     Forged tokens cost only arithmetic and are not counted, so nobody is limited by what others forge.
     """
+    binding = binding_of(service, request)
     genuine = yield from flows.genuine(service.issuer, token)
     session_id = genuine.session_id.hex()
     wait = yield from ask("throttle", service.throttle.refresh, session_id, slow=False)
@@ -145,7 +160,13 @@ def throttled_refresh(
     try:
         return (
             yield from flows.exchange(
-                service.issuer, genuine, attempt=attempt, client_id=client_id, scope=scope, address=request.address
+                service.issuer,
+                genuine,
+                attempt=attempt,
+                client_id=client_id,
+                scope=scope,
+                address=request.address,
+                binding=binding,
             )
         )
     except InvalidGrant:
@@ -158,8 +179,9 @@ def logout(service: Service, request: Request) -> Flow[Response]:
     token, _ = yield from _presented(service, request)
     ended = {"reason": "logged_out", "by": "owner", "address": request.address}
     if token is not None:
-        yield from flows.end_by_token(service.issuer, token, client_id=FIRST_PARTY, **ended)
-    elif bearer(request) is not None:
+        binding = binding_of(service, request)
+        yield from flows.end_by_token(service.issuer, token, client_id=FIRST_PARTY, binding=binding, **ended)
+    elif access_token(request) is not None:
         try:
             claims = caller(service, request)
         except RevokedAccessToken:
@@ -221,6 +243,7 @@ def described(session: Session) -> dict[str, Any]:
         "created_at": int(session.created_at),
         "last_used_at": int(session.last_used_at),
         "expires_at": int(session.expires_at),
+        "bound": bound_to(session.binding),
     }
 
 

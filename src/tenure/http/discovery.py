@@ -5,6 +5,7 @@ from functools import cache
 from importlib import resources
 
 from tenure.core.calls import PutRecord
+from tenure.core.dpop import ALGORITHMS
 from tenure.core.effects import Flow, call
 from tenure.core.errors import StoreUnavailable
 from tenure.core.origins import path_of
@@ -30,6 +31,7 @@ def metadata(service: Service, request: Request) -> Response:
             "jwks_uri": f"{url}/.well-known/jwks.json",
             "grant_types_supported": ["refresh_token"],
             "response_types_supported": [],
+            "dpop_signing_alg_values_supported": list(ALGORITHMS),
         }
     )
 

@@ -119,9 +119,25 @@ def json_response(
     )
 
 
+def with_header(response: Response, name: str, value: str) -> Response:
+    """A response with one header more."""
+    own = [NO_SNIFFING, *_PAGE_HEADERS]
+    return Response(
+        response.status, [*(one for one in response.headers if one not in own), (name, value)], response.body
+    )
+
+
 def no_content(headers: Sequence[tuple[str, str]] = ()) -> Response:
     """An empty response."""
     return Response(204, [("cache-control", "no-store"), *headers])
+
+
+def access_token(request: Request) -> tuple[str, bool] | None:
+    """The access token of the Authorization header, and whether it is sent as DPoP (RFC 9449 section 7.1); or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() not in ("bearer", "dpop") or not token.strip():
+        return None
+    return token.strip(), scheme.lower() == "dpop"
 
 
 def bearer(request: Request) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure.core import flows
+from tenure.core.binding import dpop_binding, thumbprint_of
 from tenure.core.calls import Get
 from tenure.core.effects import Flow, call
 from tenure.core.errors import (
@@ -14,6 +15,7 @@ from tenure.core.errors import (
     InvalidAccessToken,
     InvalidClient,
     InvalidGrant,
+    StolenTokenRefused,
     UnsupportedGrantType,
     WrongClient,
 )
@@ -21,6 +23,7 @@ from tenure.core.tokens import PREFIX
 from tenure.http.auth import MAX_TOKEN_CHARS, throttled_refresh
 from tenure.http.clients import API_KEY_PREFIX, Client, authenticate_api_key, authenticate_client
 from tenure.http.messages import Request, Response, bearer, form, json_response, text
+from tenure.http.proofs import binding_of
 from tenure.http.service import Service, token_answer
 
 MAX_ACCESS_TOKEN_CHARS = 8192
@@ -43,14 +46,17 @@ def revoke(service: Service, request: Request) -> Flow[Response]:
     parameters = form(request)
     client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
     presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
+    binding = binding_of(service, request)
     ended = {"reason": "revoked_by_client", "by": client.id, "address": request.address}
     try:
         if presented.startswith(PREFIX):
-            yield from flows.end_by_token(service.issuer, presented, client_id=client.id, **ended)
+            yield from flows.end_by_token(service.issuer, presented, client_id=client.id, binding=binding, **ended)
         else:
             claims = service.issuer.checker.check(presented)
             if claims.client_id != client.id:
                 raise WrongClient("This access token was issued to another client.")
+            if claims.thumbprint is not None and binding != dpop_binding(claims.thumbprint):
+                raise StolenTokenRefused
             yield from flows.end_session(service.issuer, claims.session_id, **ended)
     except (ForgedToken, InvalidAccessToken):
         pass
@@ -86,7 +92,7 @@ def _inspect_access_token(service: Service, presented: str, _: Client | None) ->
     session = yield from call(Get(claims.session_id))
     if session is None or not session.is_live(service.issuer.now()):
         return {"active": False}
-    return {"active": True, "token_type": "Bearer", **claims.raw}
+    return {"active": True, "token_type": "Bearer" if claims.thumbprint is None else "DPoP", **claims.raw}
 
 
 def _inspect_refresh_token(service: Service, presented: str, client: Client | None) -> Flow[dict[str, Any]]:
@@ -94,6 +100,7 @@ def _inspect_refresh_token(service: Service, presented: str, client: Client | No
         session = yield from flows.look_up(service.issuer, presented, client_id=None if client is None else client.id)
     except InvalidGrant:
         return {"active": False}
+    thumbprint = thumbprint_of(session.binding)
     return {
         "active": True,
         "token_type": "refresh_token",
@@ -104,4 +111,5 @@ def _inspect_refresh_token(service: Service, presented: str, client: Client | No
         "iat": int(session.last_used_at),
         "exp": int(session.expires_at),
         **({"scope": session.scope} if session.scope else {}),
+        **({} if thumbprint is None else {"cnf": {"jkt": thumbprint}}),
     }

@@ -23,7 +23,7 @@ SCHEMAS: dict[str, Schema] = {
     "TokenPair": object_(
         ["access_token", "token_type", "expires_in", "refresh_expires_in", "session_id"],
         access_token={"type": "string"},
-        token_type={"const": "Bearer"},
+        token_type={"enum": ["Bearer", "DPoP"]},
         expires_in=SECONDS,
         refresh_token={"type": "string", "pattern": "^tnr1_[A-Za-z0-9_-]{112}$"},
         refresh_expires_in=SECONDS,
@@ -41,7 +41,7 @@ SCHEMAS: dict[str, Schema] = {
         sessions={
             "type": "array",
             "items": object_(
-                ["id", "device", "client_id", "scope", "created_at", "last_used_at", "expires_at"],
+                ["id", "device", "client_id", "scope", "created_at", "last_used_at", "expires_at", "bound"],
                 id={"type": "string"},
                 device={"type": "string"},
                 client_id={"type": "string"},

@@ -22,15 +22,16 @@ from tenure.core.errors import (
     InvalidAccessToken,
     InvalidGrant,
     InvalidRequest,
+    ProofRequired,
     StoreUnavailable,
 )
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
 from tenure.http.auth import throttled_refresh
 from tenure.http.cookies import Cookies
-from tenure.http.messages import HTML_TYPE, Request, Response, bearer, query
+from tenure.http.messages import HTML_TYPE, Request, Response, access_token, query
 from tenure.http.presented import own_refresh_token
-from tenure.http.service import Answered, NoAccessToken, Service, renewed_just_now
+from tenure.http.service import Answered, NoAccessToken, Service, caller, renewed_just_now
 
 _CONTINUE = "/continue"
 _LONGEST_TARGET = 4096
@@ -45,14 +46,15 @@ def page_session(service: Service, request: Request) -> Claims:
 
     Raises InvalidAccessToken, and Answered for a navigation, with the redirect to /auth/continue.
     """
-    token = bearer(request)
-    if token is not None:
-        return service.issuer.verified(token)
+    if access_token(request) is not None:
+        return caller(service, request)
     cookies = _cookies(service, request)
     problem: InvalidAccessToken = NoAccessToken()
     for token in cookies.access_tokens():
         try:
             claims = service.issuer.checker.check(token)
+            if claims.thumbprint is not None:
+                raise ProofRequired
         except InvalidAccessToken as refused:
             problem = refused
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tenure.core.access import Claims
+from tenure.core.dpop import ALGORITHMS
 from tenure.core.effects import Flow
 from tenure.core.errors import (
     ApplicationFailed,
@@ -16,16 +17,27 @@ from tenure.core.errors import (
     InsufficientScope,
     InvalidAccessToken,
     InvalidClient,
+    ProofRequired,
     StoreUnavailable,
     TenureError,
 )
 from tenure.core.issuer import Issuer, TokenPair
-from tenure.core.origins import check_path
+from tenure.core.origins import check_path, origin_of
 from tenure.http.clients import KnownClients
 from tenure.http.cookies import Cookies, CookieTransport, ForeignOrigin, Header
-from tenure.http.messages import MethodNotAllowed, Request, RequestError, Response, bearer, json_response
+from tenure.http.messages import (
+    MethodNotAllowed,
+    Request,
+    RequestError,
+    Response,
+    access_token,
+    json_response,
+    with_header,
+)
 
 PREFIX = "/auth"
+PROOF = "dpop"
+"""The header that carries a proof (RFC 9449 section 4.1)."""
 
 _log = logging.getLogger("tenure")
 
@@ -89,6 +101,13 @@ class Service:
             return told
         return request.endpoints or request.root + self.prefix
 
+    def address_of(self, request: Request) -> str:
+        """The address of a request as its client knows it: at the issuer's origin.
+
+        Not as the Host header says: a proof that was made for another host would be good here, too.
+        """
+        return origin_of(self.issuer.url) + request.root + request.path
+
     def cookies_of(self, request: Request) -> Cookies | None:
         """The cookies of a request, or None if the browser transport is off."""
         if self.cookies is None:
@@ -127,13 +146,14 @@ def answer(endpoint: Endpoint, service: Service, request: Request) -> Flow[Respo
     """Run an endpoint and return its response, errors included."""
     try:
         answered = endpoint(service, request)
-        return answered if isinstance(answered, Response) else (yield from answered)
+        response = answered if isinstance(answered, Response) else (yield from answered)
     except TenureError as problem:
         if not isinstance(problem, Answered | InvalidAccessToken):  # `caller` has reported invalid access tokens
             service.issuer.refused(problem)
         if isinstance(problem, ConfigurationError):
             _log.error("%s %s can't be answered: %s", request.method, request.path, problem)
-        return error_response(problem)
+        response = error_response(problem)
+    return with_header(response, "dpop-nonce", service.issuer.proofs.nonce()) if PROOF in request.headers else response
 
 
 def error_response(problem: TenureError) -> Response:
@@ -150,6 +170,11 @@ def error_response(problem: TenureError) -> Response:
         headers.append(("retry-after", "1"))
     elif isinstance(problem, InvalidClient):
         headers.append(("www-authenticate", 'Basic realm="tenure", Bearer realm="tenure"'))
+    elif isinstance(problem, ProofRequired):
+        said = (
+            f'DPoP realm="tenure", error="{problem.code}", error_description="{problem}", algs="{" ".join(ALGORITHMS)}"'
+        )
+        headers.append(("www-authenticate", said))
     elif isinstance(problem, NoAccessToken):
         headers.append(("www-authenticate", 'Bearer realm="tenure"'))
     elif isinstance(problem, InvalidAccessToken | InsufficientScope):
@@ -178,14 +203,21 @@ class NoAccessToken(InvalidAccessToken):
     message = "An access token is needed: Authorization: Bearer …"
 
 
-def caller(service: Service, request: Request) -> Claims:
-    """The claims of the caller's access token. Raises InvalidAccessToken."""
-    token = bearer(request)
-    if token is None:
+def caller(service: Service, request: Request, *, method: str | None = None, url: str | None = None) -> Claims:
+    """The claims of the caller's access token. Raises InvalidAccessToken.
+
+    method, url: what request a DPoP proof is to be for, if it is not this one.
+    """
+    presented = access_token(request)
+    if presented is None:
         nobody = NoAccessToken()
         service.issuer.refused(nobody)
         raise nobody
-    return service.issuer.verified(token)
+    token, with_proof = presented
+    proof = request.headers.get(PROOF, "") if with_proof else None
+    return service.issuer.verified(
+        token, proof=proof, method=method or request.method, urls=[url or service.address_of(request)]
+    )
 
 
 def renewed_just_now(service: Service, cookies: Cookies) -> tuple[str, Claims] | None:
@@ -208,7 +240,7 @@ def token_answer(pair: TokenPair) -> dict[str, Any]:
     """A pair of tokens as the body of a response (RFC 6749 section 5.1)."""
     content = {
         "access_token": pair.access_token,
-        "token_type": "Bearer",
+        "token_type": pair.token_type,
         "expires_in": pair.expires_in,
         "refresh_token": pair.refresh_token,
         "refresh_expires_in": pair.refresh_expires_in,

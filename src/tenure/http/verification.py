@@ -22,8 +22,14 @@ _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%"
 
 
 def verify(service: Service, request: Request) -> Response:
-    """GET /auth/verify: 204 with the user in headers, or 401 (RFC 6750 section 3)"""
-    claims = caller(service, request)
+    """GET /auth/verify: 204 with the user in headers, or 401 (RFC 6750 section 3)
+
+    A DPoP proof is for the request that the proxy asks about: X-Forwarded-Method, -Proto, -Host and -Uri name it.
+    """
+    forwarded = {name: request.headers.get(f"x-forwarded-{name}") for name in ("method", "proto", "host", "uri")}
+    named = all(forwarded.values())
+    url = f"{forwarded['proto']}://{forwarded['host']}{forwarded['uri']}" if named else None
+    claims = caller(service, request, method=forwarded["method"], url=url)
     kept = max(0, min(KEPT_SECONDS, int(claims.expires_at - service.issuer.now())))
     caller_headers = {
         "x-auth-subject": claims.subject,

@@ -44,7 +44,7 @@ def application(
         allow_origins=origins,
         allow_credentials=True,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["authorization", "content-type", "idempotency-key"],
+        allow_headers=["authorization", "content-type", "dpop", "idempotency-key"],
         expose_headers=EXPOSED,
     )
     rooted = Middleware(_Rooted, root_path=root_path)
@@ -60,8 +60,8 @@ def application(
     return starlette
 
 
-EXPOSED = ("WWW-Authenticate", "Retry-After")
-"""What a page of another origin must be able to read of a refusal, to know that it may refresh, and when."""
+EXPOSED = ("WWW-Authenticate", "Retry-After", "DPoP-Nonce")
+"""What a page of another origin must be able to read of a response, to know that it may refresh, when, and how."""
 
 
 class _Cors(CORSMiddleware):

@@ -21,15 +21,17 @@ from tenure.core.access import Claims
 from tenure.core.errors import ConfigurationError, InvalidAccessToken, TenureError
 from tenure.core.issuer import TokenPair
 from tenure.http.cookies import Cookies, CookieTransport
-from tenure.http.messages import Request, bearer
+from tenure.http.messages import Request, access_token
 from tenure.http.messages import Response as OurResponse
 from tenure.http.pages import page_answer, page_session
 from tenure.http.presented import end_replaced
 from tenure.http.service import (
     PREFIX,
+    PROOF,
     Authenticator,
     NoAccessToken,
     PasswordCheck,
+    Service,
     Throttle,
     error_response,
     pair_response,
@@ -76,7 +78,7 @@ class Sessions:
         )
         self.table = own_endpoints(login=authenticator is not None, prefix=prefix)
         self.routes: list[BaseRoute] = routes_of(auth, self.service, self.table)
-        self.backend = Backend(auth)
+        self.backend = Backend(auth, self.service)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -98,11 +100,7 @@ class Sessions:
 
     async def of(self, connection: HTTPConnection) -> Claims:
         """The claims of a request's access token. Raises InvalidAccessToken."""
-        token = token_of(connection)
-        if token is None:
-            raise NoAccessToken
-        verified = self.auth.verify(token)
-        return verified if isinstance(verified, Claims) else await verified
+        return await _verified(self.auth, self.service, connection)
 
     def answer_page(self, pair: TokenPair, request: HTTPConnection, to: str = "/") -> Response:
         """The response of a login by a form: both tokens in cookies, and a redirect to a path of this site.
@@ -171,20 +169,30 @@ class CurrentUser(BaseUser):
 class Backend(AuthenticationBackend):
     """For Starlette's AuthenticationMiddleware, with the token's scopes as credentials."""
 
-    def __init__(self, auth: AsyncTenure | Tenure) -> None:
+    def __init__(self, auth: AsyncTenure | Tenure, service: Service) -> None:
         self._auth = auth
+        self._service = service
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """The user, or None without a token. Raises AuthenticationError for an invalid one."""
-        token = token_of(conn)
-        if token is None:
-            return None
         try:
-            verified = self._auth.verify(token)
-            claims = verified if isinstance(verified, Claims) else await verified
+            claims = await _verified(self._auth, self._service, conn)
+        except NoAccessToken:
+            return None
         except InvalidAccessToken as refused:
             raise AuthenticationError(str(refused)) from refused
         return AuthCredentials(["authenticated", *claims.scope.split()]), CurrentUser(claims)
+
+
+async def _verified(auth: AsyncTenure | Tenure, service: Service, connection: HTTPConnection) -> Claims:
+    presented = token_of(connection)
+    if presented is None:
+        raise NoAccessToken
+    token, with_proof = presented
+    proof = connection.headers.get(PROOF, "") if with_proof else None
+    asked = request_of({"method": "GET", **connection.scope})
+    verified = auth.verify(token, proof=proof, method=asked.method, url=service.address_of(asked))
+    return verified if isinstance(verified, Claims) else await verified
 
 
 def refuse(_: HTTPConnection, problem: Exception) -> Response:
@@ -193,11 +201,15 @@ def refuse(_: HTTPConnection, problem: Exception) -> Response:
     return starlette_response(error_response(cause if isinstance(cause, TenureError) else InvalidAccessToken()))
 
 
-def token_of(connection: HTTPConnection) -> str | None:
-    """The access token of a request, from its Authorization header, or from a WebSocket's subprotocols, as browsers
-    can't set headers there: `new WebSocket(url, ["bearer", token])`."""
-    header = bearer(Request("GET", "", headers={"authorization": connection.headers.get("authorization", "")}))
+def token_of(connection: HTTPConnection) -> tuple[str, bool] | None:
+    """The access token of a request, and whether it is sent as DPoP.
+
+    From its Authorization header, or from a WebSocket's subprotocols, as browsers can't set headers there:
+    `new WebSocket(url, ["bearer", token])`.
+    """
+    authorization = {"authorization": connection.headers.get("authorization", "")}
+    header = access_token(Request("GET", "", headers=authorization))
     offered = [part.strip() for part in connection.headers.get("sec-websocket-protocol", "").split(",")]
     if header is None and connection.scope["type"] == "websocket" and len(offered) == 2 and offered[0] == "bearer":
-        return offered[1]
+        return offered[1], False
     return header

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     idle_ttl: Seconds = Field(14 * DAY, description="A session ends this long after its last refresh (14d).")
     absolute_ttl: Seconds = Field(90 * DAY, description="A session ends this long after login (90d).")
     leeway: Seconds = Field(30.0, description="How long a retry without an attempt key is accepted (30s).")
+    binding: Literal["off", "offered", "required"] = Field(
+        "offered", description="Bind sessions to a client's key (DPoP): to all that offer one, or none without."
+    )
+    at_missing_proof: Literal["refuse", "end_session"] = Field(
+        "refuse", description="What to do about a token of a bound session that comes without its key."
+    )
     clock_skew: Seconds = Field(0.0, description="How long after its expiry an access token is accepted (0s).")
     rollback: Literal["proof", "tag"] = Field(
         "proof", description="What a token newer than the store must show; tag: for the days after restoring a backup."
@@ -143,6 +149,8 @@ class Settings(BaseSettings):
         return Policy(
             **{name: getattr(self, name) for name in names},
             rollback=self.rollback,
+            binding=self.binding,
+            at_missing_proof=self.at_missing_proof,
             max_sessions=self.max_sessions,
             at_limit=self.at_limit,
         )

@@ -127,9 +127,11 @@ class MemoryStore:
             or session.client_id != call.client_id
             or session.head.generation != call.expected_generation
             or session.head.nonce_hash != call.expected_hash
+            or session.binding != call.expected_binding
         ):
             return None
-        moved = replace(session, head=call.head, expires_at=min(call.idle_deadline, session.ends_at))
+        deadline = min(call.idle_deadline, session.ends_at)
+        moved = replace(session, head=call.head, expires_at=deadline, binding=call.binding)
         self._sessions[session.id] = moved
         return moved
 

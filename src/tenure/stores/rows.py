@@ -13,7 +13,7 @@ from tenure.core.session import FOREVER, AuditEntry, Page, Session
 
 SESSION_COLUMNS = (
     "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
-    " generation, nonce_hash, attempt_hash, rotated_at, revoked_at, revoked_reason, revoked_by"
+    " generation, nonce_hash, attempt_hash, rotated_at, revoked_at, revoked_reason, revoked_by, binding"
 )
 
 
@@ -25,21 +25,21 @@ def micros(seconds: float) -> int:
 def session_of(row: Sequence[Any]) -> Session:
     """Convert a row of SESSION_COLUMNS to a session."""
     (id_, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,
-     generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by) = row  # fmt: skip
+     generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by, binding) = row  # fmt: skip
     return Session(
         id_.hex(), subject, client_id, scope, json.loads(claims), device, created_at / 1e6, expires_at / 1e6,
         ends_at / 1e6, Head(generation, nonce_hash, attempt_hash, rotated_at / 1e6),
-        None if revoked_at is None else revoked_at / 1e6, reason, by,
+        None if revoked_at is None else revoked_at / 1e6, reason, by, binding,
     )  # fmt: skip
 
 
 def row_of(new: Session) -> tuple[Any, ...]:
-    """Convert a new session to SESSION_COLUMNS, without the last three, which are null."""
+    """Convert a new session to SESSION_COLUMNS, without the three of its revocation, which are null."""
     head = new.head
     return (
         bytes.fromhex(new.id), new.subject, new.client_id, new.scope, json.dumps(dict(new.claims)), new.device,
         micros(new.created_at), micros(new.expires_at), micros(new.ends_at), head.generation, head.nonce_hash,
-        head.attempt_hash, micros(head.rotated_at),
+        head.attempt_hash, micros(head.rotated_at), new.binding,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from joserfc.errors import JoseError
 
 from tenure.core.access import Checker, Claims, UnknownKey, VerifyingKey, names_of
+from tenure.core.dpop import Proofs, proven
 from tenure.core.errors import ConfigurationError, StoreUnavailable
 from tenure.core.forking import Forking, survive_forks
 from tenure.core.inputs import check_function, check_seconds, check_setting
@@ -67,6 +68,7 @@ class Verifier(Forking):
             check_function(name, function)
         check_setting("revoked", "" if revoked is None else revoked, str, "a URL")
         check_setting("jwks", jwks, (str, Mapping), "a JWK set or the URL of one")
+        self._proofs = Proofs(clock)
         self._checker = Checker(issuer, audience, clock, clock_skew)
         self._url = jwks if isinstance(jwks, str) else None
         self._max_age, self._min_interval, self._timeout = max_age, min_interval, timeout
@@ -91,16 +93,22 @@ class Verifier(Forking):
         self._lock = threading.Lock()
         self._feed = None
 
-    def verify(self, token: str) -> Claims:
+    def verify(self, token: str, *, proof: str | None = None, method: str = "", url: str = "") -> Claims:
         """The claims of a valid access token.
 
-        Raises InvalidAccessToken for any other, and StoreUnavailable if no keys could be fetched at all. The calling
-        thread fetches the keys; in asyncio code, make the first call in `asyncio.to_thread`.
+        proof: the DPoP header of a request whose Authorization is of that scheme; method, url: of that request, as the
+        client knows it. Without them, a token that is bound to a key is refused (ProofRequired).
+
+        Raises InvalidAccessToken for any other token, and StoreUnavailable if no keys could be fetched at all. The
+        calling thread fetches the keys; in asyncio code, make the first call in `asyncio.to_thread`.
         """
         if self._url is not None and self._is_stale():
             self._fetch(self._url)
         if self._feed is None and self._feed_url is not None:
             self._follow(self._feed_url)
+        return proven(self._check(token), token, self._proofs, proof, method, [url])
+
+    def _check(self, token: str) -> Claims:
         try:
             return self._checker.check(token)
         except UnknownKey as unknown:

@@ -46,6 +46,7 @@ class Session(models.Model):
     revoked_at = models.BigIntegerField(null=True)
     revoked_reason = models.TextField(null=True)
     revoked_by = models.TextField(null=True)
+    binding = models.TextField(null=True)
 
     class Meta:
         db_table = "tenure_django_sessions"

@@ -26,8 +26,9 @@ PREFIX = "tenure_django_"
 _ADVANCE = f"""
     UPDATE {PREFIX}sessions
     SET generation = %s, nonce_hash = %s, attempt_hash = %s, rotated_at = %s,
-        expires_at = CASE WHEN ends_at < %s THEN ends_at ELSE %s END
+        expires_at = CASE WHEN ends_at < %s THEN ends_at ELSE %s END, binding = nullif(%s, '')
     WHERE id = %s AND generation = %s AND nonce_hash = %s AND client_id = %s AND revoked_at IS NULL AND expires_at > %s
+        AND coalesce(binding, '') = %s
     RETURNING {SESSION_COLUMNS}
 """
 
@@ -43,7 +44,7 @@ class DjangoStore:
         survive_forks(self)
 
     def run(self, call: Call[T]) -> T:
-        """Answer one call; blocks the calling thread until the answer is committed."""
+        """Run one call; blocks the calling thread until it is committed."""
         if self._vendor == "sqlite" and connections[self._alias].in_atomic_block:
             (answer,) = self._commit([call])
             if isinstance(answer, Exception):
@@ -53,18 +54,18 @@ class DjangoStore:
         return self._commits.run(call)
 
     async def arun(self, call: Call[T]) -> T:
-        """Answer one call once the answer is committed."""
+        """Run one call; returns once it is committed."""
         return await self._commits.arun(call)
 
     def watch(self, heard: Callable[[str, float], None]) -> None:
         """Does nothing: other processes' revocations are polled."""
 
     def close(self) -> None:
-        """Answer what waits already."""
+        """Finish the waiting calls."""
         self._commits.close()
 
     def open(self) -> None:
-        """Answer calls again after `close`."""
+        """Accept calls again after `close`."""
         self._commits.open()
 
     def before_fork(self) -> None:
@@ -129,8 +130,9 @@ def _advance(connection: _Executor, calls: Sequence[Advance]) -> Sequence[Sessio
     for call in calls:
         head, deadline = call.head, micros(call.idle_deadline)
         now = micros(head.rotated_at)
-        new = (head.generation, head.nonce_hash, head.attempt_hash, now, deadline, deadline)
-        expected = (bytes.fromhex(call.session_id), call.expected_generation, call.expected_hash, call.client_id, now)
+        new = (head.generation, head.nonce_hash, head.attempt_hash, now, deadline, deadline, call.binding or "")
+        family = (bytes.fromhex(call.session_id), call.expected_generation, call.expected_hash, call.client_id)
+        expected = (*family, now, call.expected_binding or "")
         row = connection.execute(_ADVANCE, (*new, *expected)).fetchone()
         moved.append(None if row is None else session_of(row))
     return moved

@@ -42,20 +42,24 @@ _STATEMENTS = dialect(
 _ADVANCE = """
     UPDATE tenure_sessions AS s
     SET generation = batch.generation, nonce_hash = batch.nonce_hash, attempt_hash = nullif(batch.attempt_hash, ''),
-        rotated_at = batch.rotated_at, expires_at = least(batch.idle_deadline, s.ends_at)
+        rotated_at = batch.rotated_at, expires_at = least(batch.idle_deadline, s.ends_at),
+        binding = nullif(batch.binding, '')
     FROM (
         SELECT * FROM unnest(
             %b::bytea[], %b::text[], %b::bigint[], %b::bytea[], %b::bigint[], %b::bytea[], %b::bytea[], %b::bigint[],
-            %b::bigint[]
+            %b::bigint[], %b::text[], %b::text[]
         ) AS call (
-            id, client_id, old_generation, old_hash, generation, nonce_hash, attempt_hash, rotated_at, idle_deadline
+            id, client_id, old_generation, old_hash, generation, nonce_hash, attempt_hash, rotated_at, idle_deadline,
+            old_binding, binding
         )
         ORDER BY id
     ) AS batch
     WHERE s.id = batch.id AND s.generation = batch.old_generation AND s.nonce_hash = batch.old_hash
         AND s.client_id = batch.client_id AND s.revoked_at IS NULL AND s.expires_at > batch.rotated_at
+        AND s.binding IS NOT DISTINCT FROM nullif(batch.old_binding, '')
     RETURNING s.id, s.subject, s.client_id, s.scope, s.claims, s.device, s.created_at, s.expires_at, s.ends_at,
-        s.generation, s.nonce_hash, s.attempt_hash, s.rotated_at, s.revoked_at, s.revoked_reason, s.revoked_by
+        s.generation, s.nonce_hash, s.attempt_hash, s.rotated_at, s.revoked_at, s.revoked_reason, s.revoked_by,
+        s.binding
 """
 
 
@@ -200,6 +204,8 @@ def _advance(connection: BoundedConnection, calls: Sequence[Advance]) -> Sequenc
         [call.head.attempt_hash or b"" for call in calls],
         [micros(call.head.rotated_at) for call in calls],
         [micros(call.idle_deadline) for call in calls],
+        [call.expected_binding or "" for call in calls],
+        [call.binding or "" for call in calls],
     ]
     with connection.cursor(binary=True) as cursor:
         moved = {session.id: session for session in map(session_of, cursor.execute(_ADVANCE, columns))}

@@ -89,7 +89,7 @@ def dialect(
     tables = ("sessions", "revocations", "audit", "records")
     sessions, revocations, audit, records = (f"{prefix}{table}" for table in tables)
     return Statements(
-        create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({', '.join([mark] * 13)}, NULL, NULL, NULL)",
+        create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({_new(mark)})",
         get=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id = {mark}",
         revoke=f"""
             UPDATE {sessions} SET revoked_at = {mark}, revoked_reason = {mark}, revoked_by = {mark}
@@ -122,11 +122,11 @@ def dialect(
         purge_audit=f"DELETE FROM {audit} WHERE kept_until <= {mark}",
         scan=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT {mark}",
         restore=f"""
-            INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({", ".join([mark] * 13)}, NULL, NULL, NULL)
+            INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({_new(mark)})
             ON CONFLICT (id) DO UPDATE
             SET generation = excluded.generation, nonce_hash = excluded.nonce_hash,
                 attempt_hash = excluded.attempt_hash, rotated_at = excluded.rotated_at,
-                expires_at = excluded.expires_at
+                expires_at = excluded.expires_at, binding = excluded.binding
             WHERE here.revoked_at IS NULL AND here.generation <= excluded.generation
         """,
         put_record=f"""
@@ -139,6 +139,11 @@ def dialect(
         lock_subject=lock_subject,
         many=many_statements(mark, prefix, _AUDIT_COLUMNS, position),
     )
+
+
+def _new(mark: str) -> str:
+    """The values of a new session: all of SESSION_COLUMNS, those of its revocation null."""
+    return ", ".join([*[mark] * 13, "NULL", "NULL", "NULL", mark])
 
 
 def answers_to(

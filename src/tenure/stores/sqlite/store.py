@@ -54,13 +54,15 @@ _BATCH = """
                value ->> 3 AS rotated_at, value ->> 4 AS idle_deadline,
                substr(:binary, key * 112 + 1, 16) AS id, substr(:binary, key * 112 + 17, 32) AS old_hash,
                substr(:binary, key * 112 + 49, 32) AS nonce_hash,
-               CASE value ->> 5 WHEN 1 THEN substr(:binary, key * 112 + 81, 32) END AS attempt_hash
+               CASE value ->> 5 WHEN 1 THEN substr(:binary, key * 112 + 81, 32) END AS attempt_hash,
+               value ->> 6 AS old_binding, value ->> 7 AS binding
         FROM json_each(:said)
     )
 """
 _MATCHES = """
     sessions.id = batch.id AND sessions.generation = batch.old_generation AND sessions.nonce_hash = batch.old_hash
     AND sessions.client_id = batch.client_id AND revoked_at IS NULL AND expires_at > batch.rotated_at
+    AND sessions.binding IS batch.old_binding
 """
 _READ_MATCHING = f"""
     {_BATCH} SELECT json_group_array(
@@ -71,7 +73,7 @@ _READ_MATCHING = f"""
 _ADVANCE_MATCHING = f"""
     {_BATCH} UPDATE sessions
     SET generation = batch.generation, nonce_hash = batch.nonce_hash, attempt_hash = batch.attempt_hash,
-        rotated_at = batch.rotated_at, expires_at = min(batch.idle_deadline, ends_at)
+        rotated_at = batch.rotated_at, expires_at = min(batch.idle_deadline, ends_at), binding = batch.binding
     FROM batch WHERE {_MATCHES}
 """
 
@@ -156,7 +158,7 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
         [
             (
                 call.client_id, call.expected_generation, call.head.generation, micros(call.head.rotated_at),
-                micros(call.idle_deadline), call.head.attempt_hash is not None,
+                micros(call.idle_deadline), call.head.attempt_hash is not None, call.expected_binding, call.binding,
             )
             for call in calls
         ]
@@ -175,7 +177,7 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
         call = calls[place]
         answers[place] = Session(
             call.session_id, subject, call.client_id, scope, claims, device, created_at / 1e6, expires_at / 1e6,
-            ends_at / 1e6, call.head,
+            ends_at / 1e6, call.head, binding=call.binding,
         )  # fmt: skip
     if any(answers):
         connection.execute(_ADVANCE_MATCHING, batch)

@@ -173,6 +173,8 @@ def _advance(call: Advance) -> Request:
         client_bytes(call.client_id),
         head_bytes(call.head),
         micros(call.idle_deadline),
+        call.expected_binding or "",
+        call.binding or "",
     )
     return Request([command], lambda replies: session_from(call.session_id, replies[0]))
 

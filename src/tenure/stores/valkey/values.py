@@ -30,7 +30,8 @@ def value_of(session: Session) -> bytes:
     """A session's value."""
     moments = (session.expires_at, session.ends_at, session.created_at, session.revoked_at or 0.0)
     rest = [session.subject, session.scope, session.claims, session.device]
-    value = head_bytes(session.head) + struct.pack(">QQQQ", *map(micros, moments)) + client_bytes(session.client_id)
+    value = head_bytes(session.head) + struct.pack(">QQQQ", *map(micros, moments))
+    value += client_bytes(session.client_id) + (session.binding or "").encode()
     value += json.dumps(rest, separators=(",", ":"), default=dict).encode()
     if session.revoked_at is not None:
         value += b"\n" + said_bytes(session.revoked_reason, session.revoked_by)
@@ -73,13 +74,14 @@ def session_from(session_id: str, value: bytes | None) -> Session | None:
     )
     text = _VALUE.size + length
     rest, _, said = value[text:].decode().partition("\n")
-    subject, scope, claims, device = _decode(rest)
+    binding, bracket, rest = rest.partition("[")
+    subject, scope, claims, device = _decode(bracket + rest)
     reason, by = _decode(said) if said else (None, None)
     return Session(
         session_id, subject, value[_VALUE.size : text].decode(), scope, claims, device, created_at / 1e6,
         expires_at / 1e6, ends_at / 1e6,
         Head(generation, nonce_hash, None if attempt == _NO_ATTEMPT else attempt, rotated_at / 1e6),
-        revoked_at / 1e6 if revoked_at else None, reason, by,
+        revoked_at / 1e6 if revoked_at else None, reason, by, binding or None,
     )  # fmt: skip
 
 

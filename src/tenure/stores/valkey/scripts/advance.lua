@@ -1,7 +1,9 @@
--- The compare-and-set. KEYS: session. ARGV: expected generation and nonce hash, client, new head, idle deadline.
+-- The compare-and-set. KEYS: session. ARGV: expected generation and nonce hash, client, new head, idle deadline, expected
+-- and new binding.
 -- Answers the session as it is then, or nothing where anything did not match.
 local value = redis.call('GET', KEYS[1])
-if not value or value:sub(1, 40) ~= ARGV[1] or value:sub(113, 112 + #ARGV[2]) ~= ARGV[2] then
+local expected = ARGV[2] .. ARGV[5] .. '['
+if not value or value:sub(1, 40) ~= ARGV[1] or value:sub(113, 112 + #expected) ~= expected then
     return false
 end
 local now = struct.unpack('>I8', ARGV[3], 73)
@@ -10,6 +12,7 @@ if revoked_at ~= 0 or expires_at <= now then
     return false
 end
 local deadline = math.min(tonumber(ARGV[4]), ends_at)
-local moved = ARGV[3] .. struct.pack('>I8', deadline) .. value:sub(89)
+local moved = ARGV[3] .. struct.pack('>I8', deadline) .. value:sub(89, 112 + #ARGV[2]) .. ARGV[6]
+    .. value:sub(112 + #expected)
 keep(KEYS[1], moved, now, deadline)
 return moved

@@ -1,7 +1,8 @@
 -- How a session lies in its value: numbers of 8 bytes (big endian; times in microseconds since 1970, UTC), then text.
 --   1 generation | 9 nonce hash (32) | 41 attempt hash (32, zero for none) | 73 rotated at | 81 expires at
 --   89 ends at | 97 created at | 105 revoked at (0: it is not) | 113 the client's id, after its length in 2 bytes
---   then the rest as JSON, and in a second line, once it is revoked, the reason and by whom
+--   then its binding, if it is bound to a key, then the rest as a JSON list, and in a second line, once it is revoked,
+--   the reason and by whom
 -- The server forgets a session a day after its end. That is counted from the caller's clock, not from the server's.
 local DAY = 86400000
 
@@ -24,7 +25,7 @@ local function note(trail, id, value, now, address, kept_until, said)
     redis.call('HINCRBY', counts, said == '' and 'logged_in' or 'revoked:' .. (cjson.decode(said)[1] or ''), 1)
     redis.call('PEXPIRE', counts, 3 * DAY)
     local size = struct.unpack('>H', value, 113)
-    local rest = cjson.decode(value:sub(115 + size):match('^[^\n]*'))
+    local rest = cjson.decode(value:sub(115 + size):match('%[[^\n]*'))
     local entry = {rest[1], string.format('%.0f', now), id, value:sub(115, 114 + size), rest[4], address, said}
     redis.call('ZREMRANGEBYSCORE', trail, '-inf', string.format('%.0f', now))
     redis.call('ZADD', trail, kept_until, cjson.encode(entry))

@@ -1,0 +1,224 @@
+"""DPoP proofs (RFC 9449): what shows that whoever sends a token also holds the key that it is bound to.
+
+A proof is a JWT that the client makes for one request and signs with its key. It names the method and the address of
+the request, the moment, and, at a resource, the access token; at the token endpoints also a nonce of the server's.
+
+Nonces are stateless: a keyed hash over a time step, the last two of which are accepted by every instance. Proofs that
+were seen are remembered, in bounded memory, until they are too old anyway.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from joserfc.errors import JoseError
+
+from tenure.core.access import Claims, VerifyingKey
+from tenure.core.errors import InvalidProof, ProofRefused, ProofRequired, UseNonce
+from tenure.core.keys import import_jwk
+from tenure.core.origins import origin_of
+from tenure.core.signatures import Verify, verifying
+
+ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "RS256")
+"""What a proof may be signed with: as access tokens, but never by a shared key."""
+
+TYPE = "dpop+jwt"
+MAX_PROOF_CHARS = 4096
+WINDOW_SECONDS = 60.0
+NONCE_SECONDS = 300
+REMEMBERED = 100_000
+_KNOWN_KEYS = 1000
+_JTI_CHARS = 512
+_RSA_BITS = 2048
+_NONCE = struct.Struct(">I12s")
+_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+class Proofs:
+    """Checks proofs. now: the clock, in seconds, UTC. nonce_keys: the first one makes nonces, each of them checks."""
+
+    def __init__(self, now: Callable[[], float], nonce_keys: Sequence[bytes] = ()) -> None:
+        self._now = now
+        self._nonce_keys = nonce_keys
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self._keys: OrderedDict[str, tuple[str, Verify]] = OrderedDict()
+
+    def nonce(self) -> str:
+        """A nonce that the next proofs may carry: for five minutes at least, for ten at most (RFC 9449 section 8)."""
+        return _nonce(int(self._now()) // NONCE_SECONDS, self._nonce_keys[0])
+
+    def check(
+        self,
+        proof: str,
+        *,
+        method: str,
+        urls: Collection[str],
+        access_token: str | None = None,
+        with_nonce: bool = False,
+    ) -> str:
+        """The thumbprint of the key that made a proof for this request (RFC 9449 section 4.3).
+
+        urls: the addresses by which the client may know the resource. access_token: the token that comes with it, at a
+        resource. with_nonce: require a nonce of ours. Raises InvalidProof, and UseNonce.
+        """
+        header, payload, signature, signing_input = _parts(proof)
+        thumbprint, verify = self._key(header)
+        claims = _json_object(payload, "payload")
+        now = self._now()
+        self._check_request(claims, method, urls, now)
+        if access_token is not None and not _same(claims.get("ath"), _hash(access_token)):
+            raise InvalidProof("The proof is not for this access token (ath).")
+        if with_nonce and not self._is_nonce(claims.get("nonce"), now):
+            raise UseNonce(self.nonce())
+        if not verify(signing_input, signature):
+            raise InvalidProof("The proof's signature is wrong.")
+        self._remember(thumbprint, claims["jti"], now)
+        return thumbprint
+
+    def _key(self, segment: str) -> tuple[str, Verify]:
+        """The key in a header, which is the same for all proofs of a client: checked once."""
+        known = self._keys.get(segment)
+        if known is None:
+            known = self._keys[segment] = _key_of(_json_object(segment, "header"))
+            if len(self._keys) > _KNOWN_KEYS:
+                self._keys.popitem(last=False)
+        return known
+
+    def _check_request(self, claims: Mapping[str, Any], method: str, urls: Collection[str], now: float) -> None:
+        jti, issued_at, url = claims.get("jti"), claims.get("iat"), claims.get("htu")
+        if not isinstance(jti, str) or not 0 < len(jti) <= _JTI_CHARS:
+            raise InvalidProof(f"The proof's jti is text of 1 to {_JTI_CHARS} characters.")
+        if claims.get("htm") != method:
+            raise InvalidProof(f"The proof is not for the method {method} (htm).")
+        if not isinstance(url, str) or _normal(url) not in {_normal(one) for one in urls}:
+            raise InvalidProof(f"The proof is not for this address (htu): {' or '.join(sorted(urls))}.")
+        if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+            raise InvalidProof("The proof's iat is a number of seconds.")
+        if not abs(now - issued_at) <= WINDOW_SECONDS:
+            raise InvalidProof(
+                f"The proof's iat is more than {WINDOW_SECONDS:g} seconds off. Check the device's clock."
+            )
+
+    def _is_nonce(self, nonce: object, now: float) -> bool:
+        step = int(now) // NONCE_SECONDS
+        accepted = [_nonce(one, key) for one in (step, step - 1) for key in self._nonce_keys]
+        return isinstance(nonce, str) and any(_same(nonce, one) for one in accepted)
+
+    def _remember(self, thumbprint: str, jti: str, now: float) -> None:
+        """Raise InvalidProof for a proof that was seen before."""
+        while self._seen and (len(self._seen) >= REMEMBERED or next(iter(self._seen.values())) <= now):
+            self._seen.popitem(last=False)
+        name = hashlib.sha256(f"{thumbprint} {jti}".encode("utf-8", "surrogatepass")).digest()[:16]
+        if name in self._seen:
+            raise InvalidProof("The proof was used before (jti). Make a new one for each request.")
+        self._seen[name] = now + 2 * WINDOW_SECONDS
+
+
+def proven(
+    claims: Claims, access_token: str, proofs: Proofs, proof: str | None, method: str, urls: Collection[str]
+) -> Claims:
+    """Claims, once a proof of the key that their token is bound to was checked, if it is bound to one.
+
+    Raises ProofRequired (RFC 9449 section 7.1).
+    """
+    if claims.thumbprint is None and proof is not None:
+        raise ProofRefused("The access token is not bound to a key: send it as Authorization: Bearer.")
+    if claims.thumbprint is not None:
+        if proof is None:
+            raise ProofRequired
+        try:
+            thumbprint = proofs.check(proof, method=method, urls=urls, access_token=access_token)
+        except InvalidProof as problem:
+            raise ProofRefused(str(problem)) from None
+        if thumbprint != claims.thumbprint:
+            raise ProofRefused("The proof is of another key than the one that the access token is bound to.")
+    return claims
+
+
+def _parts(proof: str) -> tuple[str, str, bytes, bytes]:
+    """The header and the payload as they are spelled, the signature, and what it is over."""
+    if not isinstance(proof, str) or len(proof) > MAX_PROOF_CHARS:
+        raise InvalidProof(f"A DPoP proof is text of at most {MAX_PROOF_CHARS} characters.")
+    if "," in proof:
+        raise InvalidProof("There is more than one DPoP proof in the request.")
+    try:
+        header, payload, signature = proof.split(".")
+        return header, payload, _decoded(signature), f"{header}.{payload}".encode("ascii")
+    except ValueError:
+        raise InvalidProof("The DPoP proof is not a JWT.") from None
+
+
+def _json_object(segment: str, what: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(_decoded(segment))
+    except (ValueError, RecursionError):
+        raise InvalidProof(f"The {what} of the DPoP proof is not JSON.") from None
+    if not isinstance(content, dict):
+        raise InvalidProof(f"The {what} of the DPoP proof is not an object.")
+    return content
+
+
+def _key_of(header: Mapping[str, Any]) -> tuple[str, Verify]:
+    if header.get("typ") != TYPE:
+        raise InvalidProof(f"The proof's type (typ) is not {TYPE}.")
+    algorithm, jwk = header.get("alg"), header.get("jwk")
+    if algorithm not in ALGORITHMS:
+        raise InvalidProof(f"A proof is signed with {', '.join(ALGORITHMS[:-1])} or {ALGORITHMS[-1]} (alg).")
+    if "crit" in header:
+        raise InvalidProof("The proof requires unsupported extensions (crit).")
+    if not isinstance(jwk, dict) or not all(isinstance(value, str | list | bool) for value in jwk.values()):
+        raise InvalidProof("The proof lacks its public key (jwk).")
+    if any(name in jwk for name in _PRIVATE):
+        raise InvalidProof("The proof has a private key in it (jwk). That key must not be used any more.")
+    name = "Ed25519" if algorithm == "EdDSA" else algorithm
+    try:
+        public = {part: jwk[part] for part in ("kty", "crv", "x", "y", "n", "e") if part in jwk}
+        if name == "RS256" and len(_decoded(jwk["n"])) * 8 < _RSA_BITS:
+            raise InvalidProof(f"An RSA key of a proof has {_RSA_BITS} bits or more.")
+        key = import_jwk(public)
+        VerifyingKey(name, key)
+        return key.thumbprint(), verifying(name, key)
+    except (ValueError, TypeError, KeyError, JoseError):
+        raise InvalidProof("The proof's public key (jwk) does not fit its algorithm.") from None
+
+
+def _normal(url: str) -> str:
+    """A URL without query and fragment, as RFC 3986 sections 6.2.2 and 6.2.3 normalize it; "" if it is none."""
+    try:
+        origin, path = origin_of(url), urlsplit(url).path
+    except ValueError:
+        return ""
+    return origin.lower() + (re.sub("%[0-9A-Fa-f]{2}", _unescaped, path) or "/")
+
+
+def _unescaped(escape: "re.Match[str]") -> str:
+    character = chr(int(escape[0][1:], 16))
+    return character if character in _UNRESERVED else escape[0].upper()
+
+
+def _nonce(step: int, key: bytes) -> str:
+    tag = hmac.digest(key, b"dpop nonce %d" % step, "sha256")[:12]
+    return base64.urlsafe_b64encode(_NONCE.pack(step, tag)).decode().rstrip("=")
+
+
+def _hash(access_token: str) -> str:
+    digest = hashlib.sha256(access_token.encode("utf-8", "surrogatepass")).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _same(given: object, expected: str) -> bool:
+    return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+def _decoded(segment: str) -> bytes:
+    if not re.fullmatch("[A-Za-z0-9_-]+", segment):
+        raise ValueError("no base64url")
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
