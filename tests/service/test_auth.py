@@ -239,6 +239,7 @@ def test_the_list_and_ending_from_it(api: Api, clock: Clock) -> None:
         "created_at": int(clock.now) - 60,
         "last_used_at": int(clock.now),
         "expires_at": int(clock.now) + 14 * 86400,
+        "bound": None,
         "current": True,
     }
     path = f"/auth/sessions/{phone['session_id']}"
