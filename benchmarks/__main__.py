@@ -12,6 +12,7 @@ NAMES = [
     "checks",
     "http",
     "layers",
+    "binding",
     "instructions",
     "herd",
     "client",

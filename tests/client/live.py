@@ -234,7 +234,11 @@ class Live:
             try:
                 if scope["path"] == "/api/refuses":
                     raise InvalidAccessToken("Every token is refused here.")
-                claims = await self.auth.verify(token)
+                asked = dict(scope["headers"])
+                scheme, _, token = asked.get(b"authorization", b"").decode().partition(" ")
+                proof = asked.get(b"dpop", b"").decode() if scheme == "DPoP" else None
+                url = self.url + scope["path"]
+                claims = await self.auth.verify(token, proof=proof, method=scope["method"], url=url)
                 if scope["path"] == "/api/events":
                     await self._tell_events(scope, send)
                     return

@@ -6,7 +6,7 @@ well. The caller gets any 401 after that.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -41,6 +41,8 @@ class _Tokens(Protocol):
     async def arenewed(self, refused: str | None) -> str: ...
     def may_help(self, url: str, refused: str) -> bool: ...
     def repeated(self, url: str, *, refused: bool) -> bool: ...
+    def headers_with(self, token: str, method: str, url: str) -> dict[str, str]: ...
+    def asks_for_nonce(self, url: str, status: int, headers: Mapping[str, str]) -> bool: ...
 
 
 class SessionAuth(*_auth_classes()):  # type: ignore[misc]
@@ -56,12 +58,14 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         self._session.check_destination(url)
         repeatable = _is_repeatable(request)
         token = self._session.token(surely=not repeatable)
-        response = yield _carrying(request, token)
+        response = yield self._carrying(request, token)
+        if self._asks_for_nonce(response, url) and repeatable:
+            response = yield self._carrying(request, token)
         for _ in range(_MOST_REPEATS):
             if not _is_refused(response) or self._is_final(response, url, token, repeatable):
                 return
             token = self._session.renewed(token)
-            response = yield _carrying(request, token)
+            response = yield self._carrying(request, token)
             self._learn(response, url)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
@@ -70,12 +74,14 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         self._session.check_destination(url)
         repeatable = _is_repeatable(request)
         token = await self._session.atoken(surely=not repeatable)
-        response = yield _carrying(request, token)
+        response = yield self._carrying(request, token)
+        if self._asks_for_nonce(response, url) and repeatable:
+            response = yield self._carrying(request, token)
         for _ in range(_MOST_REPEATS):
             if not _is_refused(response) or self._is_final(response, url, token, repeatable):
                 return
             token = await self._session.arenewed(token)
-            response = yield _carrying(request, token)
+            response = yield self._carrying(request, token)
             self._learn(response, url)
 
     def __call__(self, request: Any) -> Any:
@@ -83,23 +89,25 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         self._session.check_destination(request.url)
         repeatable = request.body is None or isinstance(request.body, str | bytes)
         token = self._session.token(surely=not repeatable)
-        request.headers["Authorization"] = f"Bearer {token}"
+        self._carrying(request, token)
 
         def repeat(response: Any, **how: Any) -> Any:
             carried = token
             for _ in range(_MOST_REPEATS):
                 # The response to a redirect belongs to another request. The library removes the token from it if
                 # necessary.
-                if response.request.headers.get("Authorization") != f"Bearer {carried}" or not _is_refused(response):
+                if response.request.headers.get("Authorization", "").partition(" ")[2] != carried:
                     return response
-                if self._is_final(response, response.request.url, carried, repeatable):
+                wants_nonce = self._asks_for_nonce(response, response.request.url) and repeatable
+                if not wants_nonce and not _is_refused(response):
+                    return response
+                if not wants_nonce and self._is_final(response, response.request.url, carried, repeatable):
                     return response
                 response.content  # noqa: B018 - read to its end, so that the connection can be used again
                 response.close()
-                carried = self._session.renewed(carried)
-                again = response.request.copy()
+                carried = carried if wants_nonce else self._session.renewed(carried)
+                again = self._carrying(response.request.copy(), carried)
                 again.hooks["response"] = []
-                again.headers["Authorization"] = f"Bearer {carried}"
                 repeated = response.connection.send(again, **how)
                 repeated.history.append(response)
                 repeated.request = again
@@ -109,6 +117,13 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
 
         request.register_hook("response", repeat)
         return request
+
+    def _carrying(self, request: Any, token: str) -> Any:
+        request.headers.update(self._session.headers_with(token, request.method, str(request.url)))
+        return request
+
+    def _asks_for_nonce(self, response: Any, url: str) -> bool:
+        return self._session.asks_for_nonce(url, response.status_code, response.headers)
 
     def _is_final(self, response: Any, url: str, refused: str, repeatable: bool) -> bool:
         """Whether the caller gets this refusal. If so, tell them why nothing more is tried."""
@@ -121,11 +136,6 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
     def _learn(self, response: Any, url: str) -> None:
         if self._session.repeated(url, refused=_is_refused(response)):
             _explain(response, REFUSES_ALL, logging.WARNING)
-
-
-def _carrying(request: Any, token: str) -> Any:
-    request.headers["Authorization"] = f"Bearer {token}"
-    return request
 
 
 def _is_repeatable(request: Any) -> bool:

@@ -248,9 +248,9 @@ def has_tokens(content: Mapping[str, Any]) -> bool:
 def credentials_in(content: Mapping[str, Any], refresh_token: str, now: float) -> Credentials:
     """The credentials in a response that came at `now` (seconds, UTC)."""
     lives = lifetime(content.get("expires_in"))
-    return Credentials(
-        refresh_token, content["access_token"], obtained_at=now, expires_at=None if lives is None else now + lives
-    )
+    expires_at = None if lives is None else now + lives
+    bound = str(content.get("token_type")).lower() == "dpop"
+    return Credentials(refresh_token, content["access_token"], obtained_at=now, expires_at=expires_at, bound=bound)
 
 
 def lifetime(value: object) -> float | None:
@@ -285,6 +285,6 @@ def says_invalid(status: int, challenge: str) -> bool:
 
     Some servers send a bare challenge, with no error code.
     """
-    return (
-        status == 401 and "bearer" in challenge.lower() and ("error=" not in challenge or "invalid_token" in challenge)
-    )
+    schemes = challenge.lower()
+    known = "bearer" in schemes or "dpop" in schemes
+    return status == 401 and known and ("error=" not in challenge or "invalid_token" in challenge)

@@ -9,6 +9,7 @@ from tenure.client.endpoints import Endpoints, Post
 from tenure.client.keeping import Keeping
 from tenure.client.sender import Sender
 from tenure.client.storage import Release
+from tenure.core.errors import ConfigurationError
 
 
 class Driver:
@@ -61,6 +62,8 @@ class Driver:
 
     def _post(self, action: Refresh | LogOut) -> Post | None:
         if isinstance(action, Refresh):
+            if action.credentials.bound and self._sender.prover is None:
+                raise ConfigurationError("The stored session is bound to a key: use Session(…, bind=True).")
             return self._endpoints.refresh_request(action.credentials)
         return self._endpoints.logout_request(action.refresh_token)
 

@@ -41,7 +41,8 @@ class ClientEvent:
 
     reason: for `signed_out`, what the server says, or `logged_out`; for `storage_failed`, what is wrong with the
     storage (the session goes on in memory); for `token_refused`, the origin that refuses even a new access token.
+    `not_bound`: the session was to be bound to a key, but the server does not do that.
     """
 
-    kind: Literal["signed_in", "refreshed", "signed_out", "storage_failed", "token_refused"]
+    kind: Literal["signed_in", "refreshed", "signed_out", "storage_failed", "token_refused", "not_bound"]
     reason: str | None = None

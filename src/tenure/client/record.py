@@ -21,6 +21,7 @@ class Credentials:
     """attempt: the attempt key of a refresh in progress.
 
     obtained_at and expires_at are the access token's, in seconds, UTC, by this machine's clock; None if unknown.
+    bound: whether the session is bound to this device's key.
     """
 
     refresh_token: str = field(repr=False)
@@ -28,6 +29,7 @@ class Credentials:
     attempt: str | None = field(default=None, repr=False)
     obtained_at: float | None = None
     expires_at: float | None = None
+    bound: bool = False
 
     def has_expired(self, now: float) -> bool:
         """Whether the access token is known to have expired."""
@@ -107,7 +109,8 @@ def _credentials_of(kept: dict[str, Any]) -> Credentials | None:
     texts = {name: kept.get(name) for name in _TEXTS}
     if not all(value is None or isinstance(value, str) for value in texts.values()):
         raise ValueError("a token is not text")
-    return Credentials(**texts, **{name: _number(kept, name) for name in _NUMBERS})  # type: ignore[arg-type]
+    numbers = {name: _number(kept, name) for name in _NUMBERS}
+    return Credentials(**texts, **numbers, bound=kept.get("bound") is True)  # type: ignore[arg-type]
 
 
 def _number(kept: dict[str, Any], name: str) -> float | None:

@@ -1,6 +1,7 @@
 """Send a session's own requests, with a deadline for each, and retry with jittered pauses where that may help."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -8,6 +9,7 @@ import tenacity
 
 from tenure.client.core import Answer, is_definite, is_garbled, retry_after
 from tenure.client.endpoints import Post
+from tenure.client.proving import HEADER, Prover, asks_for_nonce
 from tenure.core.errors import ConfigurationError
 
 FIRST_PAUSE_SECONDS = 0.2
@@ -28,10 +30,14 @@ class Sender:
     """Sends requests. timeout: for one try, in seconds. attempts, patience: at most this many tries in this many
     seconds.
 
-    http: the client to send with, of httpx2, httpx or requests; None for one of httpx2, made for each request.
+    http: the client to send with, of httpx2, httpx or requests; None for one of httpx2, made for each request. prover:
+    makes a proof for each try, if the session is to be bound to a key.
     """
 
-    def __init__(self, timeout: float, attempts: int, patience: float, http: Any = None) -> None:
+    def __init__(
+        self, timeout: float, attempts: int, patience: float, http: Any = None, prover: Prover | None = None
+    ) -> None:
+        self.prover = prover
         self._timeout, self._attempts, self._patience, self._http = timeout, attempts, patience, http
         self._is_async = http is not None and hasattr(http, "aclose")
         if http is not None and not callable(getattr(http, "post", None)):
@@ -47,7 +53,10 @@ class Sender:
         try:
             for attempt in tenacity.Retrying(**self._retrying(thorough)):
                 with attempt:
-                    return _definite(self._once(post, self._timeout_of(thorough)))
+                    answer = self._once(self._proven(post), self._timeout_of(thorough))
+                    if self._asks_for_nonce(post, answer):
+                        answer = self._once(self._proven(post), self._timeout_of(thorough))
+                    return _definite(answer)
         except _Again as last:
             return last.answer
         raise AssertionError("retrying ends by an answer or an exception")
@@ -57,10 +66,27 @@ class Sender:
         try:
             async for attempt in tenacity.AsyncRetrying(**self._retrying(thorough)):
                 with attempt:
-                    return _definite(await self._aonce(post, self._timeout_of(thorough)))
+                    answer = await self._aonce(await self._aproven(post), self._timeout_of(thorough))
+                    if self._asks_for_nonce(post, answer):
+                        answer = await self._aonce(await self._aproven(post), self._timeout_of(thorough))
+                    return _definite(answer)
         except _Again as last:
             return last.answer
         raise AssertionError("retrying ends by an answer or an exception")
+
+    def _proven(self, post: Post) -> Post:
+        if self.prover is None:
+            return post
+        return replace(post, headers={**post.headers, HEADER: self.prover.proof("POST", post.url)})
+
+    async def _aproven(self, post: Post) -> Post:
+        return post if self.prover is None else await asyncio.to_thread(self._proven, post)
+
+    def _asks_for_nonce(self, post: Post, answer: Answer | None) -> bool:
+        if self.prover is None or answer is None:
+            return False
+        self.prover.learn(post.url, answer.headers)
+        return asks_for_nonce(answer.status, answer.headers, answer.body)
 
     def _retrying(self, thorough: bool) -> dict[str, Any]:
         return {

@@ -4,9 +4,9 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from tenure.client.at_hand import AtHand
@@ -26,6 +26,7 @@ from tenure.client.driving import Driver
 from tenure.client.endpoints import Endpoints, StandardEndpoints, TenureEndpoints
 from tenure.client.errors import ClientEvent, OriginRefused, RefreshFailed, SignedOut, StorageFailed
 from tenure.client.keeping import Keeping
+from tenure.client.proving import Prover, asks_for_nonce
 from tenure.client.record import Credentials, Record
 from tenure.client.refusals import Refusals
 from tenure.client.sender import Sender
@@ -47,7 +48,9 @@ class Session(Forking):
     origins that the access token may be sent to; by default, only base's own. http: the client of httpx2, httpx or
     requests that sends this session's own requests. on_event: is called with each ClientEvent. timeout: for one request
     to the token endpoint, in seconds. attempts and patience: how often, and for how many seconds in all, one refresh is
-    tried before RefreshFailed is raised.
+    tried before RefreshFailed is raised. bind: bind the session to a key that is kept beside the credentials and never
+    sent (DPoP, RFC 9449); "required": or else log out. Without it, a server that does not know this leaves the session
+    unbound, which the event `not_bound` tells.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Session(Forking):
         timeout: float = 10.0,
         attempts: int = 5,
         patience: float = 30.0,
+        bind: bool | Literal["required"] = False,
         endpoints: Endpoints | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
@@ -73,6 +77,8 @@ class Session(Forking):
             check_setting("An origin", origin, str, "text")
         check_seconds("timeout", timeout)
         check_seconds("patience", patience)
+        if bind is not True and bind is not False and bind != "required":
+            raise ConfigurationError('bind is True, False or "required".')
         if type(attempts) is not int or attempts < 1:
             raise ConfigurationError("attempts is a whole number from 1.")
         check_function("monotonic", monotonic)
@@ -87,14 +93,18 @@ class Session(Forking):
         for origin in self._origins:
             _check_safe(origin)
         name = f"{profile} {url}" if profile else url
-        self._kept = Keeping(MemoryStorage() if storage is None else storage, name, url, self._storage_failed)
+        storage = MemoryStorage() if storage is None else storage
+        self._kept = Keeping(storage, name, url, self._storage_failed)
+        self._bind = bind
+        self._prover = Prover(storage, name, clock) if bind else None
         self._on_event = on_event
-        self._sender = Sender(timeout, attempts, patience, http)
+        self._sender = Sender(timeout, attempts, patience, http, self._prover)
         self._driver = Driver(self._kept, self._sender, self._endpoints)
         self._refusals = Refusals()
         self._clock = clock
         self._at_hand = AtHand(monotonic, clock)
         self._failures = 0
+        self._told_unbound = False
         self.after_fork_in_child()
         survive_forks(self)
 
@@ -193,6 +203,31 @@ class Session(Forking):
         except RefreshFailed:
             return spare
 
+    def headers(self, method: str, url: str) -> dict[str, str]:
+        """The headers that carry the access token, with a proof if the session is bound: for HTTP clients of other
+        libraries. Make them anew for each request. Raises as `token`, and OriginRefused."""
+        self.check_destination(url)
+        return self.headers_with(self.token(), method, url)
+
+    async def aheaders(self, method: str, url: str) -> dict[str, str]:
+        """Like `headers`."""
+        self.check_destination(url)
+        return self.headers_with(await self.atoken(), method, url)
+
+    def headers_with(self, token: str, method: str, url: str) -> dict[str, str]:
+        """The headers that carry this access token on a request."""
+        held = self._at_hand.credentials
+        if self._prover is None or held is None or not held.bound:
+            return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"DPoP {token}", "DPoP": self._prover.proof(method, url, token)}
+
+    def asks_for_nonce(self, url: str, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether a response asks for the same request with a nonce in its proof, which is known from now on."""
+        if self._prover is None:
+            return False
+        self._prover.learn(url, headers)
+        return asks_for_nonce(status, headers)
+
     def refresh(self) -> str:
         """Refresh now and return the new access token: after roles have changed, or to try again after
         RefreshFailed."""
@@ -251,6 +286,7 @@ class Session(Forking):
         return None if kept is None else kept.access_token
 
     def _enter(self, credentials: Credentials) -> None:
+        self._check_bound(credentials)
         try:
             self._driver.run(enter(credentials))
         except StorageFailed as problem:
@@ -301,7 +337,17 @@ class Session(Forking):
                 self._tell(ClientEvent("signed_out", ended.reason))
             raise
 
+    def _check_bound(self, credentials: Credentials) -> None:
+        if self._bind and not credentials.bound and credentials.access_token is not None:
+            if self._bind == "required":
+                raise SignedOut("not_bound", "The server does not bind sessions to a key (bind='required').")
+            if not self._told_unbound:
+                self._told_unbound = True
+                self._tell(ClientEvent("not_bound"))
+
     def _finished(self, renewed: Renewed) -> str:
+        if renewed.refreshed:
+            self._check_bound(renewed.credentials)
         self._at_hand.hold(renewed.credentials)
         if renewed.refreshed:
             self._tell(ClientEvent("refreshed"))

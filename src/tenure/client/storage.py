@@ -114,6 +114,10 @@ class FileStorage:
         with self._failing("locked"):
             return _try_file_lock(self._beside(f".{_digest(name)}.lock"))
 
+    def for_keys(self) -> "FileStorage":
+        """Where the keys of bound sessions are kept: in another file beside this one."""
+        return FileStorage(self._path.with_name(f"{self._path.name}.key"))
+
     def _texts(self) -> dict[str, str]:
         with self._failing("read"):
             try:

@@ -15,6 +15,7 @@ import re
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -98,7 +99,7 @@ class Proofs:
             raise InvalidProof(f"The proof's jti is text of 1 to {_JTI_CHARS} characters.")
         if claims.get("htm") != method:
             raise InvalidProof(f"The proof is not for the method {method} (htm).")
-        if not isinstance(url, str) or _normal(url) not in {_normal(one) for one in urls}:
+        if not isinstance(url, str) or _normal(url) not in map(_normal, urls):
             raise InvalidProof(f"The proof is not for this address (htu): {' or '.join(sorted(urls))}.")
         if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
             raise InvalidProof("The proof's iat is a number of seconds.")
@@ -109,7 +110,7 @@ class Proofs:
 
     def _is_nonce(self, nonce: object, now: float) -> bool:
         step = int(now) // NONCE_SECONDS
-        accepted = [_nonce(one, key) for one in (step, step - 1) for key in self._nonce_keys]
+        accepted = (_nonce(one, key) for one in (step, step - 1) for key in self._nonce_keys)
         return isinstance(nonce, str) and any(_same(nonce, one) for one in accepted)
 
     def _remember(self, thumbprint: str, jti: str, now: float) -> None:
@@ -190,6 +191,7 @@ def _key_of(header: Mapping[str, Any]) -> tuple[str, Verify]:
         raise InvalidProof("The proof's public key (jwk) does not fit its algorithm.") from None
 
 
+@lru_cache(maxsize=1000)
 def _normal(url: str) -> str:
     """A URL without query and fragment, as RFC 3986 sections 6.2.2 and 6.2.3 normalize it; "" if it is none."""
     try:
@@ -204,6 +206,7 @@ def _unescaped(escape: "re.Match[str]") -> str:
     return character if character in _UNRESERVED else escape[0].upper()
 
 
+@lru_cache(maxsize=16)
 def _nonce(step: int, key: bytes) -> str:
     tag = hmac.digest(key, b"dpop nonce %d" % step, "sha256")[:12]
     return base64.urlsafe_b64encode(_NONCE.pack(step, tag)).decode().rstrip("=")
