@@ -30,6 +30,8 @@ export interface Options {
   base?: string
   /** Further origins that the access token may be sent to. Default: only this page's and `base`'s. */
   origins?: string[]
+  /** Bind sessions to a key of this browser that no script can read (DPoP). Default: false. */
+  bind?: boolean
   /** What sends requests. Default: the platform's fetch. */
   fetch?: typeof fetch
 }

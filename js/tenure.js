@@ -1,14 +1,13 @@
 /**
  * tenure in the browser: nobody notices that the access token has expired.
  *
- * The refresh token is in a cookie that no script can read, the access token in this page's memory. One refresh at a
- * time: in a tab by a shared promise, between tabs by a Web Lock, whose holder hands the new token to the others. The
- * attempt key is kept in localStorage until its answer has arrived, so that after a lost answer, a closed lid or a
- * reload the same refresh is sent again with the same key, which the server takes for a retry. No timers: a token is
- * renewed when somebody needs it, so that sleep, throttled tabs and wrong clocks change nothing.
+ * The refresh token is in a cookie that no script can read, the access token in memory. One refresh at a time: in a tab
+ * by a shared promise, between tabs by a Web Lock, whose holder hands the new token over. The attempt key is kept in
+ * localStorage until its response has arrived, so that after a lost one, or a reload, the same refresh is sent again,
+ * which the server takes for a retry. No timers: a token is renewed when it is needed.
  *
- * Each part of the platform may be missing (workers have no localStorage, some people deny it): then a context shares
- * what it must by messages, and keeps the rest to itself.
+ * Where a part of the platform is missing (workers have no localStorage, some users deny it), contexts share what they
+ * must by messages.
  */
 
 const LOCK_MS = 5000
@@ -33,30 +32,33 @@ export class RefreshFailed extends Error {
   }
 }
 
-export function createSession({ base = '/auth', origins = [], fetch: send = globalThis.fetch.bind(globalThis) } = {}) {
+export function createSession({ base = '/auth', origins = [], bind = false, fetch: send = globalThis.fetch.bind(globalThis) } = {}) {
   const { root, origin } = addresses(base)
   const trusted = new Set([origin, new URL(root).origin, ...origins])
   const name = `tenure ${root}`
   const events = new EventTarget()
   let token = null // the access token
   let user = null // what it says
-  let lives = 0 // for how long it does; as all times here by performance.now(), which no change of the clock touches
+  let lives = 0 // for how long; as all times by performance.now(), which no change of the clock touches
   let expires = 0
-  let era = 0 // counts sign-ins and sign-outs: an answer from an earlier era is not for this one
+  let era = 0 // counts sign-ins and sign-outs
   let underWay = null // the refresh that all who need one are waiting for
-  let failure = null // why the last refresh failed
-  let again = 0 // not before then is another one tried
-  let between = 0 // how long that was
+  let failure = null // the last refresh's
+  let again = 0 // not before then
+  let between = 0
   let stuck = false // whether the lock between tabs has never come free
-  let memory = null // what contexts share, where there is no localStorage
+  let memory = null // in place of localStorage
   let channel
   const refusing = new Set() // origins that refuse even a new token
+  let keys = null // a promise of the key that the session is bound to
+  let nonce // the server's, for the next proof
+  let skew = 0 // its clock is ahead, in seconds
 
   const emit = (type, detail = {}) => events.dispatchEvent(new CustomEvent(type, { detail }))
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
   const tell = (message) => channel?.postMessage(message)
 
-  /** What contexts share besides the cookie: the attempt key, how often the token was renewed, an untold log-out. */
+  /** What contexts share: the attempt key, how often the token was renewed, an untold log-out. */
   function shared() {
     if (memory) return memory
     try {
@@ -76,7 +78,6 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     }
   }
 
-  // A context without localStorage has heard of the others' attempt keys, and they of its own.
   const begin = (attempt) => (share({ attempt }), tell({ began: attempt, alone: !!memory }))
   const settle = (attempt, renewed) => {
     share({ attempt: undefined, renewed: (shared().renewed || 0) + renewed })
@@ -105,6 +106,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     const before = user?.sub
     token = access_token
     user = claims(access_token)
+    skew = user.iat - Date.now() / 1000
     lives = 1000 * expires_in
     expires = performance.now() + lives
     failure = null
@@ -112,6 +114,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     const type = before === user.sub ? 'refreshed' : 'signedin'
     if (type === 'signedin') era++
     emit(type, { user })
+    if (bind && !user.cnf) emit('unbound')
   }
 
   function leave(reason) {
@@ -125,12 +128,11 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
   const isFresh = () => isGood() && performance.now() < expires - Math.min(30000, lives / 10)
   const isYoung = () => isGood() && performance.now() < expires - lives / 2
 
-  /** Run `work` with the lock between tabs. A frozen tab can't starve the others: after a while they go on without. */
+  /** Run `work` with the lock between tabs. If a tab is frozen, the others go on without it after a while. */
   async function alone(work) {
     if (!globalThis.navigator?.locks) return work()
     let begun = false
     try {
-      // Who has waited in vain once, waits no more until the lock is found free.
       const how = stuck ? { ifAvailable: true } : { signal: AbortSignal.timeout(LOCK_MS) }
       return await navigator.locks.request(name, how, (lock) => {
         begun = true
@@ -144,15 +146,42 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     }
   }
 
-  const post = (path, body, headers = {}, how = {}) =>
-    send(`${root}/${path}`, {
-      method: 'POST',
-      credentials: 'include',
-      headers: { 'Content-Type': 'application/json', ...headers },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(ANSWER_MS),
-      ...how,
-    })
+  /** The proof of the key for one request (DPoP, RFC 9449). */
+  async function proof(method, url, access) {
+    const pair = bind && (await (keys ||= keyPair(name).catch(() => null)))
+    if (!pair) return {}
+    const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+    const said = { jti: crypto.randomUUID(), htm: method, htu: url.split(/[?#]/)[0], iat: Math.floor(Date.now() / 1000 + skew), nonce }
+    if (access) said.ath = base64(await crypto.subtle.digest('SHA-256', bytes(access)))
+    const header = { typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } }
+    const signed = [header, said].map((part) => base64(bytes(JSON.stringify(part)))).join('.')
+    const signature = await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, pair.privateKey, bytes(signed))
+    return { DPoP: `${signed}.${base64(signature)}` }
+  }
+
+  async function post(path, body, headers = {}, how = {}) {
+    const url = `${root}/${path}`
+    for (let first = bind; ; first = false) {
+      const answer = await send(url, {
+        method: 'POST',
+        credentials: 'include',
+        headers: { 'Content-Type': 'application/json', ...headers, ...(await proof('POST', url)) },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(ANSWER_MS),
+        ...how,
+      })
+      if (!first || answer.status !== 400) return answer
+      nonce = answer.headers.get('DPoP-Nonce') || nonce
+      if ((await answer.clone().json()).error !== 'use_dpop_nonce') return answer
+    }
+  }
+
+  async function carrying(request, access) {
+    const bound = user?.cnf
+    const headers = { Authorization: `${bound ? 'DPoP' : 'Bearer'} ${access}`, ...(bound && (await proof(request.method, request.url, access))) }
+    for (const header in headers) request.headers.set(header, headers[header])
+    return request
+  }
 
   /** Send the refresh until its answer is definite: a pair of tokens, or that the session is over. */
   async function exchange() {
@@ -197,7 +226,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
         if (shared().out) await tellOut()
         if (failure && asked < again) throw failure
         const content = await alone(async () => {
-          // Who waited for the lock may find that its holder has renewed: its message is on the way.
+          // The lock's holder may have renewed: its message is on the way.
           if (performance.now() - asked > 5) await pause(20)
           for (let waited = 0; shared().renewed !== renewed && token === seen && waited < HAND_OVER_MS; waited += 10) await pause(10)
           if (token !== seen && token) return null
@@ -219,7 +248,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     return underWay
   }
 
-  /** Tell the server of a log-out. It is remembered until the server has answered; nobody is signed in until then. */
+  /** Tell the server of a log-out, which is remembered until then. */
   async function tellOut(headers) {
     const told = Math.random() // another log-out may follow
     share({ out: told })
@@ -241,10 +270,10 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     if (!trusted.has(there)) return send(request)
     const spare = stream ? null : request.clone()
     const first = await unlessAborted(request.signal, usable())
-    const answer = await send(carrying(request, first))
+    const answer = await send(await carrying(request, first))
     if (!saysInvalid(answer) || !spare || (refusing.has(there) && token === first && isYoung())) return answer
     const second = await unlessAborted(spare.signal, token === first ? renew(first) : usable())
-    const repeated = await send(carrying(spare, second))
+    const repeated = await send(await carrying(spare, second))
     if (!saysInvalid(repeated)) refusing.delete(there)
     else if (isYoung() && !refusing.has(there)) {
       refusing.add(there)
@@ -261,7 +290,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
   }
 
   listen()
-  // A page from the back-forward cache has missed what other tabs said: it asks the server who it is.
+  // A page from the back-forward cache has missed what other tabs said.
   addEventListener('pagehide', () => channel?.close())
   addEventListener('pageshow', ({ persisted }) => {
     if (!persisted) return
@@ -280,7 +309,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
     token: async () => usable(),
     /** Another access token than the one that was refused. */
     renewed: async (refused) => (token && token !== refused ? usable() : renew(refused)),
-    /** Sign in with a name and a password. Throws SignedOut with the server's reason for wrong ones. */
+    /** Sign in with a name and a password. Throws SignedOut for wrong ones. */
     login: (username, password, { device } = {}) =>
       alone(async () => {
         const answer = await post('login', { username, password, device, transport: 'cookie' })
@@ -293,14 +322,14 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
         tell({ access_token: content.access_token, expires_in: content.expires_in })
         return user
       }),
-    /** Sign out, here and in all tabs, and at the server: later, if it can't be reached. */
+    /** Sign out, in all tabs and at the server. */
     async logout() {
-      const bearer = token ? { Authorization: `Bearer ${token}` } : {}
+      const bearer = token && !user.cnf ? { Authorization: `Bearer ${token}` } : {}
       leave('logged_out')
       tell({ left: 'logged_out' })
       await tellOut(bearer).catch(() => {})
     },
-    /** Find out, after a page has loaded, whether somebody is signed in: their claims, or null. */
+    /** After a page has loaded: the claims of whoever is signed in, or null. */
     async restore() {
       try {
         await usable()
@@ -320,7 +349,7 @@ export function createSession({ base = '/auth', origins = [], fetch: send = glob
   }
 }
 
-/** Where the endpoints are, and this page or worker. A worker that was made of a blob has no address to begin from. */
+/** Where the endpoints are, and this page or worker. A worker made of a blob has no address. */
 function addresses(base) {
   const here = globalThis.location
   const origin = globalThis.origin ?? here?.origin
@@ -344,19 +373,29 @@ function claims(jwt) {
   return JSON.parse(new TextDecoder().decode(Uint8Array.from(body, (letter) => letter.charCodeAt(0))))
 }
 
-function carrying(request, token) {
-  request.headers.set('Authorization', `Bearer ${token}`)
-  return request
+const bytes = (text) => new TextEncoder().encode(text)
+const base64 = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/[+/=]/g, (letter) => ({ '+': '-', '/': '_' })[letter] || '')
+
+/** The key of this browser, which no script can read. */
+async function keyPair(name) {
+  const asked = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: reject }))
+  const opening = indexedDB.open('tenure', 1)
+  opening.onupgradeneeded = () => opening.result.createObjectStore('keys')
+  const database = await asked(opening)
+  const keys = () => database.transaction('keys', 'readwrite').objectStore('keys')
+  const made = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
+  await asked(keys().add(made, name)).catch(() => {}) // there is one
+  return asked(keys().get(name))
 }
 
-/** Whether the token was refused. An answer of another origin may hide its challenge: then any 401 counts. */
+/** Whether the token was refused. Another origin may hide its challenge: then any 401 counts. */
 function saysInvalid({ status, type, headers }) {
   const challenge = headers.get('WWW-Authenticate')
   if (status !== 401 || challenge === null) return status === 401 && type === 'cors'
-  return /bearer/i.test(challenge) && (!/error=/.test(challenge) || /invalid_token/.test(challenge))
+  return /bearer|dpop/i.test(challenge) && (!/error=/.test(challenge) || /invalid_token/.test(challenge))
 }
 
-/** What `promise` gives, unless the caller gives up first; the refresh that others wait for goes on. */
+/** What `promise` gives, unless the caller gives up first. */
 function unlessAborted(signal, promise) {
   if (!(promise instanceof Promise)) return promise
   return new Promise((resolve, reject) => {

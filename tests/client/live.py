@@ -195,6 +195,9 @@ class Live:
                 content = json.dumps(self.counts).encode()
             case "kinds":
                 content = json.dumps(self.kinds()).encode()
+            case "bindings":
+                sessions = await self.auth.sessions("ada")
+                content = json.dumps([(one.binding or "").partition(":")[0] for one in sessions]).encode()
             case "revoke":
                 await self.auth.revoke_all("ada")
         await instead(200, content, content_type=content_type)(None, None, receive, send)

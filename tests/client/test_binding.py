@@ -160,3 +160,12 @@ def test_a_key_that_is_damaged_is_named(live: Live, tmp_path: Path) -> None:
 def test_bind_says_what_it_may_be(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="bind is"):
         Session("https://api.example.com/auth", bind=wrong)
+
+
+@pytest.mark.parametrize("off", [-86400.0, 5 * 365 * 86400.0])
+def test_a_device_may_have_any_clock(live: Live, off: float) -> None:
+    session = logged_in(live, clock=lambda: live.clock.now + off)
+    url = f"{live.url}/api/me"
+    assert httpx2.get(url, headers=session.headers("GET", url)).status_code == 200
+    session.refresh()
+    assert httpx2.get(url, headers=session.headers("GET", url)).status_code == 200

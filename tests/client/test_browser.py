@@ -14,14 +14,14 @@ from tests.client.browser import BIN, ROOT, node
 from tests.client.live import Live
 
 
-@pytest.mark.parametrize("suite", ["browser", "module", "beside"])
+@pytest.mark.parametrize("suite", ["browser", "module", "beside", "bound"])
 def test_every_test_in_node_passes(live: Live, suite: str) -> None:
     told = node("--test", "--test-reporter=tap", f"{suite}.test.mjs", URL=live.url)
     assert re.search(r"^# fail 0$", told, re.M)
     assert re.search(r"^# skipped 0$", told, re.M)
     passed = re.search(r"^# pass (\d+)$", told, re.M)
     assert passed is not None
-    assert int(passed[1]) >= {"browser": 20, "module": 5, "beside": 9}[suite]
+    assert int(passed[1]) >= {"browser": 20, "module": 5, "beside": 9, "bound": 4}[suite]
 
 
 @pytest.mark.parametrize("engine", ["chromium", "firefox", "webkit"])

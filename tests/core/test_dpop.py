@@ -142,7 +142,7 @@ def test_a_proof_is_good_once(proofs: Proofs, clock: Clock) -> None:
     with pytest.raises(InvalidProof, match="clock"):  # it is forgotten, but too old
         check(proofs, proof)
     check(proofs, KEY.proof("GET", URL, clock.now))
-    assert len(proofs._seen) == 1
+    assert [len(seen) for seen in proofs._seen.values()] == [1]
 
 
 def test_what_is_remembered_is_bounded(proofs: Proofs, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_what_is_remembered_is_bounded(proofs: Proofs, clock: Clock, monkeypatch
     monkeypatch.setattr(dpop, "_KNOWN_KEYS", 5)
     for _ in range(9):
         check(proofs, Key().proof("GET", URL, clock.now))
-    assert (len(proofs._seen), len(proofs._keys)) == (5, 5)
+    assert ([len(seen) for seen in proofs._seen.values()], len(proofs._keys)) == ([5], 5)
 
 
 def test_the_access_token_is_part_of_it(proofs: Proofs, clock: Clock) -> None:
@@ -171,6 +171,16 @@ def test_a_nonce_is_asked_for_and_lasts_two_steps(proofs: Proofs, clock: Clock) 
         clock.advance(dpop.NONCE_SECONDS)
     with pytest.raises(UseNonce):
         check(proofs, KEY.proof("GET", URL, clock.now, nonce=nonce), with_nonce=True)
+
+
+def test_with_a_nonce_a_device_may_have_any_clock(proofs: Proofs, clock: Clock) -> None:
+    """RFC 9449 section 11.1: the nonce says when the proof was made."""
+    for off in (-86400, 10 * 365 * 86400):
+        proof = KEY.proof("GET", URL, clock.now + off, nonce=proofs.nonce())
+        assert check(proofs, proof, with_nonce=True) == KEY.thumbprint
+        clock.advance(dpop.NONCE_SECONDS)
+        with pytest.raises(InvalidProof, match="used before"):
+            check(proofs, proof, with_nonce=True)
 
 
 def test_instances_share_nonces_by_the_secret(clock: Clock) -> None:

@@ -114,7 +114,7 @@ def _is_renewed(expected: Record, record: Record) -> bool:
 
 def _is_issued_at(url: str, access_token: str | None) -> bool:
     """Whether the token's issuer (`iss`) has this URL's origin; True if the token does not name an issuer."""
-    issuer = _claims_of(access_token or "").get("iss")
+    issuer = claims_of(access_token or "").get("iss")
     if not isinstance(issuer, str) or "://" not in issuer:
         return True
     try:
@@ -126,7 +126,7 @@ def _is_issued_at(url: str, access_token: str | None) -> bool:
         return False
 
 
-def _claims_of(access_token: str) -> dict[str, Any]:
+def claims_of(access_token: str) -> dict[str, Any]:
     """The claims of a JWT, not verified; an empty dictionary for any other token."""
     try:
         body = access_token.split(".")[1]

@@ -51,14 +51,15 @@ class Prover:
         self._header = ""
         self._nonces: dict[str, str] = {}
 
-    def proof(self, method: str, url: str, access_token: str | None = None) -> str:
-        """A proof for one request. access_token: the token that goes with it, at a resource."""
+    def proof(self, method: str, url: str, access_token: str | None = None, skew: float = 0.0) -> str:
+        """A proof for one request. access_token: the token that goes with it, at a resource. skew: how many seconds the
+        issuer's clock is ahead of this device's."""
         key = self._loaded()
         said: dict[str, Any] = {
             "jti": secrets.token_urlsafe(18),
             "htm": method,
             "htu": url.partition("#")[0].partition("?")[0],
-            "iat": int(self._clock()),
+            "iat": int(self._clock() + skew),
         }
         if (nonce := self._nonces.get(origin_of(url))) is not None:
             said["nonce"] = nonce

@@ -25,7 +25,7 @@ from tenure.client.core import (
 from tenure.client.driving import Driver
 from tenure.client.endpoints import Endpoints, StandardEndpoints, TenureEndpoints
 from tenure.client.errors import ClientEvent, OriginRefused, RefreshFailed, SignedOut, StorageFailed
-from tenure.client.keeping import Keeping
+from tenure.client.keeping import Keeping, claims_of
 from tenure.client.proving import Prover, asks_for_nonce
 from tenure.client.record import Credentials, Record
 from tenure.client.refusals import Refusals
@@ -219,7 +219,7 @@ class Session(Forking):
         held = self._at_hand.credentials
         if self._prover is None or held is None or not held.bound:
             return {"Authorization": f"Bearer {token}"}
-        return {"Authorization": f"DPoP {token}", "DPoP": self._prover.proof(method, url, token)}
+        return {"Authorization": f"DPoP {token}", "DPoP": self._prover.proof(method, url, token, _skew(held))}
 
     def asks_for_nonce(self, url: str, status: int, headers: Mapping[str, str]) -> bool:
         """Whether a response asks for the same request with a nonce in its proof, which is known from now on."""
@@ -374,6 +374,14 @@ def _issued(answer: Answer | None, now: float) -> Credentials:
 def _check_texts(**texts: object) -> None:
     for name, text in texts.items():
         check_text(name, text)
+
+
+def _skew(held: Credentials) -> float:
+    """How many seconds the issuer's clock is ahead of this device's: by when it says that it issued the token."""
+    issued_at = claims_of(held.access_token or "").get("iat")
+    if held.obtained_at is None or isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+        return 0.0
+    return issued_at - held.obtained_at
 
 
 def _fresh_key() -> str:

@@ -49,7 +49,7 @@ class Proofs:
     def __init__(self, now: Callable[[], float], nonce_keys: Sequence[bytes] = ()) -> None:
         self._now = now
         self._nonce_keys = nonce_keys
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self._seen: dict[float, OrderedDict[bytes, float]] = {}
         self._keys: OrderedDict[str, tuple[str, Verify]] = OrderedDict()
 
     def nonce(self) -> str:
@@ -74,14 +74,19 @@ class Proofs:
         thumbprint, verify = self._key(header)
         claims = _json_object(payload, "payload")
         now = self._now()
-        self._check_request(claims, method, urls, now)
+        _check_request(claims, method, urls)
         if access_token is not None and not _same(claims.get("ath"), _hash(access_token)):
             raise InvalidProof("The proof is not for this access token (ath).")
         if with_nonce and not self._is_nonce(claims.get("nonce"), now):
             raise UseNonce(self.nonce())
+        # A nonce shows when a proof was made, whatever the device's clock says (section 11.1).
+        if not with_nonce and not abs(now - claims["iat"]) <= WINDOW_SECONDS:
+            raise InvalidProof(
+                f"The proof's iat is more than {WINDOW_SECONDS:g} seconds off. Check the device's clock."
+            )
         if not verify(signing_input, signature):
             raise InvalidProof("The proof's signature is wrong.")
-        self._remember(thumbprint, claims["jti"], now)
+        self._remember(thumbprint, claims["jti"], now, 2.0 * (NONCE_SECONDS if with_nonce else WINDOW_SECONDS))
         return thumbprint
 
     def _key(self, segment: str) -> tuple[str, Verify]:
@@ -93,34 +98,32 @@ class Proofs:
                 self._keys.popitem(last=False)
         return known
 
-    def _check_request(self, claims: Mapping[str, Any], method: str, urls: Collection[str], now: float) -> None:
-        jti, issued_at, url = claims.get("jti"), claims.get("iat"), claims.get("htu")
-        if not isinstance(jti, str) or not 0 < len(jti) <= _JTI_CHARS:
-            raise InvalidProof(f"The proof's jti is text of 1 to {_JTI_CHARS} characters.")
-        if claims.get("htm") != method:
-            raise InvalidProof(f"The proof is not for the method {method} (htm).")
-        if not isinstance(url, str) or _normal(url) not in map(_normal, urls):
-            raise InvalidProof(f"The proof is not for this address (htu): {' or '.join(sorted(urls))}.")
-        if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
-            raise InvalidProof("The proof's iat is a number of seconds.")
-        if not abs(now - issued_at) <= WINDOW_SECONDS:
-            raise InvalidProof(
-                f"The proof's iat is more than {WINDOW_SECONDS:g} seconds off. Check the device's clock."
-            )
-
     def _is_nonce(self, nonce: object, now: float) -> bool:
         step = int(now) // NONCE_SECONDS
         accepted = (_nonce(one, key) for one in (step, step - 1) for key in self._nonce_keys)
         return isinstance(nonce, str) and any(_same(nonce, one) for one in accepted)
 
-    def _remember(self, thumbprint: str, jti: str, now: float) -> None:
-        """Raise InvalidProof for a proof that was seen before."""
-        while self._seen and (len(self._seen) >= REMEMBERED or next(iter(self._seen.values())) <= now):
-            self._seen.popitem(last=False)
+    def _remember(self, thumbprint: str, jti: str, now: float, seconds: float) -> None:
+        """Raise InvalidProof for a proof that was seen before; remember this one for as long as it would be good."""
+        seen = self._seen.setdefault(seconds, OrderedDict())
+        while seen and (len(seen) >= REMEMBERED or next(iter(seen.values())) <= now):
+            seen.popitem(last=False)
         name = hashlib.sha256(f"{thumbprint} {jti}".encode("utf-8", "surrogatepass")).digest()[:16]
-        if name in self._seen:
+        if name in seen:
             raise InvalidProof("The proof was used before (jti). Make a new one for each request.")
-        self._seen[name] = now + 2 * WINDOW_SECONDS
+        seen[name] = now + seconds
+
+
+def _check_request(claims: Mapping[str, Any], method: str, urls: Collection[str]) -> None:
+    jti, issued_at, url = claims.get("jti"), claims.get("iat"), claims.get("htu")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _JTI_CHARS:
+        raise InvalidProof(f"The proof's jti is text of 1 to {_JTI_CHARS} characters.")
+    if claims.get("htm") != method:
+        raise InvalidProof(f"The proof is not for the method {method} (htm).")
+    if not isinstance(url, str) or _normal(url) not in map(_normal, urls):
+        raise InvalidProof(f"The proof is not for this address (htu): {' or '.join(sorted(urls))}.")
+    if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+        raise InvalidProof("The proof's iat is a number of seconds.")
 
 
 def proven(
