@@ -28,6 +28,11 @@ public class Verify {
         String token = new String(System.in.readAllBytes()).strip();
         try {
             JwtClaims session = consumer(given[0], given[1], given[2]).processToClaims(token);
+            // A token that is bound to a key (RFC 9449) needs a proof of that key, which comes with the request.
+            if (session.hasClaim("cnf")) {
+                System.err.println("refused: bound to a key: not to be used without its proof");
+                System.exit(1);
+            }
             System.out.println(String.join(" ",
                 session.getSubject(), session.getStringClaimValue("sid"), session.getStringClaimValue("client_id")));
         } catch (InvalidJwtException refused) {

@@ -20,6 +20,7 @@ type Session struct {
 	ID       string `json:"sid"`
 	ClientID string `json:"client_id"`
 	Scope    string `json:"scope"`
+	Bound    any    `json:"cnf"`
 }
 
 // fetchKeys gets the public keys. Keep them for some minutes, and fetch them anew when a token names one you don't have.
@@ -48,6 +49,10 @@ func verify(token string, keys jose.JSONWebKeySet, issuer, audience string) (*Se
 	session := &Session{}
 	if err := parsed.Claims(found[0].Key, session); err != nil {
 		return nil, err
+	}
+	// A token that is bound to a key (RFC 9449) needs a proof of that key, which comes with the request.
+	if session.Bound != nil {
+		return nil, errors.New("bound to a key: not to be used without its proof")
 	}
 	return session, session.ValidateWithLeeway(jwt.Expected{Issuer: issuer, AnyAudience: jwt.Audience{audience}}, 0)
 }

@@ -10,6 +10,8 @@ const keys = createRemoteJWKSet(new URL(jwksUrl))
 try {
   const token = (await text(process.stdin)).trim()
   const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt', requiredClaims: ['exp', 'sub'] })
+  // A token that is bound to a key (RFC 9449) needs a proof of that key, which comes with the request.
+  if (payload.cnf) throw new Error('bound to a key: not to be used without its proof')
   console.log(payload.sub, payload.sid, payload.client_id)
 } catch (refused) {
   console.error('refused:', refused.message)

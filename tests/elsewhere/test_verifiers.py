@@ -111,6 +111,7 @@ def test_a_good_token_is_let_in(ask: Ask, site: tuple[str, Path]) -> None:
 def test_other_tokens_are_refused(ask: Ask, site: tuple[str, Path], tmp_path: Path) -> None:
     with issuing(site) as auth:
         good = auth.login("user-42").access_token
+        bound = auth.login("user-42", thumbprint="k" * 43).access_token
         header, payload, signature = good.split(".")
         key = auth.issuer.ring.signer(time.time())
         claims = json.loads(jws.extract_compact(good.encode()).payload)
@@ -134,6 +135,7 @@ def test_other_tokens_are_refused(ask: Ask, site: tuple[str, Path], tmp_path: Pa
         "another issuer": other_issuer,
         "expired": expired,
         "another key": other_key,
+        "bound to a key": bound,
         "rubbish": "rubbish",
         "nothing": "",
     }
