@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from tenure.core import flows, overview
+from tenure.core import existing, overview
 from tenure.core.access import Claims
 from tenure.core.effects import Flow
 from tenure.core.flows import FIRST_PARTY
@@ -108,21 +108,21 @@ class Tenure(Deployment):
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""
-        return self.run(flows.list_live(self.issuer, subject))
+        return self.run(existing.list_live(self.issuer, subject))
 
     def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """The audit trail of a subject, latest entry first: logins, from where, and how sessions ended."""
-        return self.run(flows.list_audit(self.issuer, subject, limit))
+        return self.run(existing.list_audit(self.issuer, subject, limit))
 
     def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """End a session, at once. Returns whether this call ended it."""
-        return self.run(flows.end_session(self.issuer, session_id, reason=reason, by=by))
+        return self.run(existing.end_session(self.issuer, session_id, reason=reason, by=by))
 
     def revoke_all(
         self, subject: str, *, except_id: str | None = None, reason: str = "ended", by: str = "application"
     ) -> int:
         """End all sessions of a subject (except one), at once. Returns how many this call ended."""
-        return self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
+        return self.run(existing.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
 
     def overview(self, *, since: float | None = None, exact: bool = False) -> Overview:
         """Count the sessions, and what has happened since a moment (seconds, UTC; by default a day ago).
@@ -254,21 +254,21 @@ class AsyncTenure(Deployment):
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """Like Tenure.sessions."""
-        return await self.run(flows.list_live(self.issuer, subject))
+        return await self.run(existing.list_live(self.issuer, subject))
 
     async def audit(self, subject: str, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """Like Tenure.audit."""
-        return await self.run(flows.list_audit(self.issuer, subject, limit))
+        return await self.run(existing.list_audit(self.issuer, subject, limit))
 
     async def revoke(self, session_id: str, *, reason: str = "ended", by: str = "application") -> bool:
         """Like Tenure.revoke."""
-        return await self.run(flows.end_session(self.issuer, session_id, reason=reason, by=by))
+        return await self.run(existing.end_session(self.issuer, session_id, reason=reason, by=by))
 
     async def revoke_all(
         self, subject: str, *, except_id: str | None = None, reason: str = "ended", by: str = "application"
     ) -> int:
         """Like Tenure.revoke_all."""
-        return await self.run(flows.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
+        return await self.run(existing.end_all(self.issuer, subject, except_id=except_id, reason=reason, by=by))
 
     async def overview(self, *, since: float | None = None, exact: bool = False) -> Overview:
         """Like Tenure.overview."""

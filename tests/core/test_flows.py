@@ -16,13 +16,15 @@ from tenure import (
     Policy,
     Session,
     SessionEnded,
+    StolenTokenRefused,
     StoreUnavailable,
     WrongClient,
 )
 from tenure.core.calls import Advance, Audit, Create, Get, Revoke, RevokeSubject
 from tenure.core.effects import Ask
+from tenure.core.existing import end_all, end_by_token, end_session, is_session_id, look_up
 from tenure.core.family import Head
-from tenure.core.flows import end_all, end_by_token, end_session, is_session_id, login, look_up, refresh
+from tenure.core.flows import login, refresh
 from tenure.core.inputs import hash_of_attempt
 from tenure.core.issuer import Issuer
 from tenure.core.keys import KeyRing, generate_signing_key
@@ -272,14 +274,20 @@ def test_ending_all_sessions_of_a_subject(issuer: Issuer) -> None:
     assert flow.result() == 2
 
 
-def test_ending_by_token_asks_whose_it_is_only_where_that_matters(issuer: Issuer) -> None:
+def test_ending_by_token_asks_whose_it_is_and_what_it_is_bound_to(issuer: Issuer) -> None:
     ended = {"reason": "logged_out", "by": "owner"}
     revoke = Revoke(SID.hex(), NOW, "logged_out", "owner", AUDIT)
     old = token(issuer, generation=1)
     flow = Flow(end_by_token(issuer, old, client_id=None, **ended))
-    assert flow.effect == revoke
+    assert flow.effect == Get(SID.hex())
+    assert flow.answer(session()) == revoke
     flow.answer(session())
     assert flow.result() is True
+    flow = Flow(end_by_token(issuer, old, client_id=None, **ended))
+    assert flow.answer(session(binding="dpop:key")) == event("stolen_token_refused")
+    flow.fails(None, StolenTokenRefused, StolenTokenRefused.message)
+    flow = Flow(end_by_token(issuer, old, client_id=None, binding="dpop:key", **ended))
+    assert flow.answer(session(binding="dpop:key")) == revoke
     for found in (session(), None):
         flow = Flow(end_by_token(issuer, old, client_id="app", **ended))
         assert flow.effect == Get(SID.hex())

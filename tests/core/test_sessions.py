@@ -24,9 +24,9 @@ from tenure import (
     Tenure,
     WrongClient,
 )
-from tenure.core import flows
+from tenure.core import existing
 from tenure.core.calls import Call, Get, Revoke
-from tenure.core.flows import look_up
+from tenure.core.existing import look_up
 from tenure.stores.memory import MemoryStore
 from tests.conftest import AUDIENCE, ISSUER, SECRET, Clock
 
@@ -110,9 +110,9 @@ def test_events_say_where_they_came_from(make: Callable[..., Tenure], events: li
     with pytest.raises(SessionEnded):
         auth.refresh(first.refresh_token, address="d")
     auth.login("user-2")
-    auth.run(flows.end_all(auth.issuer, "user-2", except_id=None, reason="x", by="y", address="e"))
+    auth.run(existing.end_all(auth.issuer, "user-2", except_id=None, reason="x", by="y", address="e"))
     token = auth.login("user-3").refresh_token
-    auth.run(flows.end_by_token(auth.issuer, token, client_id=None, reason="x", by="y", address="f"))
+    auth.run(existing.end_by_token(auth.issuer, token, client_id=None, reason="x", by="y", address="f"))
     token = auth.login("user-4").refresh_token
     gone.append("user-4")
     with pytest.raises(SessionEnded):

@@ -6,7 +6,7 @@ import click
 
 from tenure.cli.options import Deployment, deployment_options
 from tenure.cli.output import json_option, print_done, print_rows
-from tenure.core import flows
+from tenure.core import existing
 from tenure.http import clients as registry
 from tenure.server.accounts import Accounts
 
@@ -64,7 +64,9 @@ def change_password(deployment: Deployment, name: str, password_stdin: bool, as_
 
 
 def _end_all(deployment: Deployment, subject: str, reason: str) -> int:
-    return deployment.run(flows.end_all(deployment.issuer, subject, except_id=None, reason=reason, by="command line"))
+    return deployment.run(
+        existing.end_all(deployment.issuer, subject, except_id=None, reason=reason, by="command line")
+    )
 
 
 def _password(from_stdin: bool) -> str:

@@ -13,7 +13,7 @@ from rich.progress import Progress, TaskID
 
 from tenure.cli.options import Deployment, Duration, deployment_options, which_options
 from tenure.cli.output import json_option, print_done, print_fields, print_rows
-from tenure.core import flows, overview
+from tenure.core import existing, overview
 from tenure.core.binding import bound_to
 from tenure.core.calls import Get, ListAudit
 from tenure.core.effects import Flow, call
@@ -47,7 +47,7 @@ def list_sessions(
         rows = [{**described(session), "subject": session.subject} for session in page.sessions]
         columns.insert(1, "subject")
     else:
-        live = deployment.run(flows.list_live(deployment.issuer, subject))
+        live = deployment.run(existing.list_live(deployment.issuer, subject))
         page = overview.page_of_subject([one for one in live if which.includes(one)], cursor, limit)
         rows = [described(session) for session in page.sessions]
     print_rows(rows, as_json=as_json, columns=columns)
@@ -93,9 +93,9 @@ def revoke_sessions(
         return
     how = {"reason": "ended_by_admin", "by": "command line"}
     if subject is not None:
-        ended = deployment.run(flows.end_all(deployment.issuer, subject, except_id=None, **how))
+        ended = deployment.run(existing.end_all(deployment.issuer, subject, except_id=None, **how))
     else:
-        ended = int(deployment.run(flows.end_session(deployment.issuer, session_id or "", **how)))
+        ended = int(deployment.run(existing.end_session(deployment.issuer, session_id or "", **how)))
     if session_id is not None and not ended:
         raise click.ClickException(f"There is no live session {session_id}.")
     print_done(f"{ended} sessions were ended.", {"ended": ended}, as_json=as_json)

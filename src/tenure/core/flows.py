@@ -15,46 +15,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenure.core.access import application_claims
-from tenure.core.calls import Advance, Create, Get, ListAudit, ListSubject, Revoke, RevokeSubject
+from tenure.core.calls import Advance, Create, Get
 from tenure.core.cutoffs import REASON as CUTOFF
 from tenure.core.effects import Flow, ask, call
 from tenure.core.errors import (
     ConfigurationError,
-    ForgedToken,
-    InvalidGrant,
     InvalidProof,
-    InvalidRequest,
     InvalidScope,
     LoginRefused,
     SessionEnded,
-    StolenTokenRefused,
     StoreUnavailable,
     WrongClient,
 )
 from tenure.core.events import Event, Kind
+from tenure.core.existing import REVOCATION_LOST, check_binding, end_session, event_of, genuine
 from tenure.core.family import Head, Verdict, judge
-from tenure.core.inputs import check_limit, check_scope, check_subject, check_text, hash_of_attempt, shortened
+from tenure.core.inputs import check_scope, check_subject, check_text, hash_of_attempt, shortened
 from tenure.core.issuer import Issuer, TokenPair
-from tenure.core.session import AuditEntry, Session
+from tenure.core.session import Session
 from tenure.core.tokens import (
     LAST_GENERATION,
     NONCE_BYTES,
-    SESSION_ID_BYTES,
     RefreshToken,
     first_token,
     nonce_hash,
     seal,
     session_id_for,
-    unseal,
 )
 
 FIRST_PARTY = "first-party"
 """The client id of sessions that belong to the application's own front ends."""
 
-REVOCATION_LOST = "revocation_lost"
-"""Why a session is ended that was ended before, after the store has lost that."""
-
-MAX_ENTRIES = 1000
 _RACES_BEFORE_GIVING_UP = 8
 
 _log = logging.getLogger("tenure")
@@ -117,7 +108,7 @@ def login(
     for other in ended:
         issuer.heard_revoked(other, now)
         yield Event("revoked", now, other, subject, reason="session_limit", by="policy", address=address or None)
-    yield _event("logged_in", now, session, address=address or None)
+    yield event_of("logged_in", now, session, address=address or None)
     token = first_token(session_id, root, draft.nonce)
     return issuer.pair(draft, session, current, seal(token, issuer.keys.tag), now)
 
@@ -178,7 +169,7 @@ def exchange(
         )
     else:
         verdict, claims = Verdict.ROTATE, session.claims
-    yield _event(_ANSWERED[verdict], now, session, generation=token.generation)
+    yield event_of(_ANSWERED[verdict], now, session, generation=token.generation)
     child = token.child(draft.nonce)
     return issuer.pair(draft, session, claims, seal(child, issuer.keys.tag), now, scope)
 
@@ -207,7 +198,7 @@ def _judge_and_move(
     """
     for _ in range(_RACES_BEFORE_GIVING_UP):
         session = yield from _presentable(token, client_id, now)
-        yield from _check_binding(issuer, session, binding, now, address)
+        yield from check_binding(issuer, session, binding, now, address)
         if scope is not None and not set(scope.split()) <= set(session.scope.split()):
             raise InvalidScope
         verdict = judge(
@@ -219,7 +210,7 @@ def _judge_and_move(
             believe_tag=issuer.policy.rollback == "tag",
         )
         if verdict is Verdict.REUSE:
-            yield _event("reuse_detected", now, session, generation=token.generation, address=address or None)
+            yield event_of("reuse_detected", now, session, generation=token.generation, address=address or None)
             yield from end_session(issuer, session.id, reason="reuse_detected", by="policy", address=address)
             raise SessionEnded("reuse_detected")
         if verdict is Verdict.REFUSE:
@@ -256,21 +247,9 @@ def _presentable(token: RefreshToken, client_id: str, now: float) -> Flow[Sessio
     if session.revoked_at is not None:
         raise SessionEnded("reuse_detected" if session.revoked_reason == "reuse_detected" else "revoked")
     if not session.is_live(now):
-        yield _event("expired", now, session, generation=token.generation)
+        yield event_of("expired", now, session, generation=token.generation)
         raise SessionEnded("expired")
     return session
-
-
-def _check_binding(issuer: Issuer, session: Session, binding: str | None, now: float, address: str) -> Flow[None]:
-    """Refuse a token of a bound session without its key, whatever its place in the family: it was copied."""
-    if session.binding is None:
-        if issuer.policy.binding == "required" and binding is None:
-            raise InvalidProof
-    elif session.binding != binding:
-        yield _event("stolen_token_refused", now, session, address=address or None)
-        if issuer.policy.at_missing_proof == "end_session":
-            yield from end_session(issuer, session.id, reason="stolen_token", by="policy", address=address)
-        raise StolenTokenRefused
 
 
 def _move(
@@ -293,107 +272,6 @@ def _move(
     return Advance(token.session_id.hex(), client_id, generation, expected_hash, head, deadline, *bindings)
 
 
-def end_session(issuer: Issuer, session_id: str, *, reason: str, by: str, address: str = "") -> Flow[bool]:
-    """End one session, at once. Returns whether this call ended it; an unknown or ended session is no error."""
-    for name, value in (("session_id", session_id), ("reason", reason), ("by", by)):
-        check_text(name, value)
-    if not is_session_id(session_id):
-        return False
-    now = issuer.now()
-    session = yield from call(Revoke(session_id, now, reason, by, issuer.audit(now, address)))
-    if session is None:
-        return False
-    issuer.heard_revoked(session_id, now)
-    yield _event("revoked", now, session, reason=reason, by=by, address=address or None)
-    return True
-
-
-def end_all(
-    issuer: Issuer, subject: str, *, except_id: str | None, reason: str, by: str, address: str = ""
-) -> Flow[int]:
-    """End all live sessions of a subject except `except_id`. Returns how many this call ended."""
-    check_subject(subject)
-    for name, value in (("except_id", except_id or ""), ("reason", reason), ("by", by)):
-        check_text(name, value)
-    now = issuer.now()
-    ended = yield from call(RevokeSubject(subject, now, reason, by, except_id, issuer.audit(now, address)))
-    for session_id in ended:
-        issuer.heard_revoked(session_id, now)
-        yield Event("revoked", now, session_id, subject, reason=reason, by=by, address=address or None)
-    return len(ended)
-
-
-def end_by_token(
-    issuer: Issuer,
-    text: str,
-    *,
-    client_id: str | None,
-    reason: str,
-    by: str,
-    address: str = "",
-    binding: str | None = None,
-) -> Flow[bool]:
-    """End the session of a genuine refresh token, however old the token is.
-
-    client_id: the client it must have been issued to, or None for any. Returns whether this call ended the session.
-    Raises ForgedToken and WrongClient.
-    """
-    token = yield from genuine(issuer, text)
-    session_id = token.session_id.hex()
-    session = yield from call(Get(session_id))
-    if session is not None and client_id not in (None, session.client_id):
-        raise WrongClient
-    if session is not None and session.binding is not None:
-        yield from _check_binding(issuer, session, binding, issuer.now(), address)
-    return (yield from end_session(issuer, session_id, reason=reason, by=by, address=address))
-
-
-def look_up(issuer: Issuer, text: str, *, client_id: str | None = None) -> Flow[Session]:
-    """The session of a refresh token that a refresh would accept now. Changes nothing.
-
-    Raises InvalidGrant for any other token.
-    """
-    now = issuer.now()
-    token = yield from genuine(issuer, text)
-    session = yield from call(Get(token.session_id.hex()))
-    if session is None or not session.is_live(now) or client_id not in (None, session.client_id):
-        raise InvalidGrant("The refresh token is not active.")
-    if issuer.is_cut_off(session):
-        raise InvalidGrant("The refresh token is not active.")
-    if judge(session.head, token, None, now, issuer.policy.leeway) in (Verdict.REUSE, Verdict.REFUSE):
-        raise InvalidGrant("The refresh token is not active.")
-    return session
-
-
-def list_live(issuer: Issuer, subject: str) -> Flow[tuple[Session, ...]]:
-    """The live sessions of a subject, the oldest first."""
-    check_subject(subject)
-    return (yield from call(ListSubject(subject, issuer.now())))
-
-
-def list_audit(issuer: Issuer, subject: str, limit: int) -> Flow[tuple[AuditEntry, ...]]:
-    """The audit trail of a subject, latest entry first, at most `limit` entries (1 to 1000)."""
-    check_subject(subject)
-    check_limit(limit, MAX_ENTRIES)
-    return (yield from call(ListAudit(subject, issuer.now(), limit)))
-
-
-def is_session_id(text: str) -> bool:
-    """Whether `text` has the form of a session id: 32 lower-case hexadecimal digits."""
-    return len(text) == 2 * SESSION_ID_BYTES and all(digit in "0123456789abcdef" for digit in text)
-
-
-def genuine(issuer: Issuer, text: str) -> Flow[RefreshToken]:
-    """Parse a refresh token and check its tag. Raises ForgedToken, without asking the store."""
-    if not isinstance(text, str):
-        raise InvalidRequest(f"A refresh token is text, not {type(text).__name__}.")
-    try:
-        return unseal(text, issuer.tag_keys)
-    except ForgedToken:
-        yield Event("forged_token_refused", issuer.now())
-        raise
-
-
 def _current_claims(issuer: Issuer, session: Session) -> Flow[Mapping[str, Any] | None]:
     """The session's claims, updated by the application; None if it says that the account is gone.
 
@@ -411,7 +289,3 @@ def _current_claims(issuer: Issuer, session: Session) -> Flow[Mapping[str, Any] 
         _log.exception("the application's claims can't be put into a token")
         raise
     return claims
-
-
-def _event(kind: Kind, now: float, session: Session, **details: Any) -> Event:
-    return Event(kind, now, session.id, session.subject, session.client_id, **details)

@@ -6,7 +6,7 @@ These are flows like the others, run by `sessions.py` at the start and then at i
 from tenure.core.calls import DeleteRecord, GetRecord, ListRecords, Purge, PutRecord, RevokedSince
 from tenure.core.effects import Flow, call
 from tenure.core.errors import ConfigurationError
-from tenure.core.flows import REVOCATION_LOST, end_session
+from tenure.core.existing import REVOCATION_LOST, end_session
 from tenure.core.issuer import Issuer
 from tenure.core.keys import KeyRing, SigningKey, algorithm_of, generate_signing_key, unwrap, wrap
 from tenure.core.policy import DAY

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tenure.core import flows, overview
+from tenure.core import existing, flows, overview
 from tenure.core.access import application_claims
 from tenure.core.binding import dpop_binding
 from tenure.core.calls import ListAudit
@@ -13,7 +13,7 @@ from tenure.core.effects import Flow, call
 from tenure.core.errors import ConfigurationError, InvalidRequest
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.session import Which
-from tenure.http.auth import described, existing
+from tenure.http.auth import described, session_in_path
 from tenure.http.clients import authenticate_api_key, find_client
 from tenure.http.messages import Request, Response, json_object, json_response, no_content, optional_text, query, text
 from tenure.http.service import Service, token_answer
@@ -62,7 +62,7 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
         page = yield from overview.latest(service.issuer, which, cursor=cursor, limit=limit)
         sessions = [{**described(session), "subject": session.subject} for session in page.sessions]
         return _page(sessions, page.cursor)
-    live = yield from flows.list_live(service.issuer, text(parameters, "subject", longest=255))
+    live = yield from existing.list_live(service.issuer, text(parameters, "subject", longest=255))
     page = overview.page_of_subject(live, parameters.get("cursor", ""), _limit(parameters))
     return _page([described(session) for session in page.sessions], page.cursor)
 
@@ -92,8 +92,8 @@ def list_audit(service: Service, request: Request) -> Flow[Response]:
 def end_session(service: Service, request: Request) -> Flow[Response]:
     """DELETE /admin/sessions/{id}"""
     name = yield from authenticate_api_key(service.clients, request)
-    session = yield from existing(request)
-    yield from flows.end_session(
+    session = yield from session_in_path(request)
+    yield from existing.end_session(
         service.issuer, session.id, reason="ended_by_admin", by=f"api-key:{name}", address=request.address
     )
     return no_content()
@@ -114,7 +114,7 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
         ended, complete = yield from overview.sweep(service.issuer, made, steps=_SWEEP_STEPS)
         return json_response({"ended": ended, "complete": complete})
     subject = text(parameters, "subject", longest=255)
-    ended = yield from flows.end_all(
+    ended = yield from existing.end_all(
         service.issuer,
         subject,
         except_id=None,

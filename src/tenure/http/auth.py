@@ -7,7 +7,7 @@ a cookie, for pages. A refresh responds by the transport of its request.
 from functools import partial
 from typing import Any
 
-from tenure.core import flows
+from tenure.core import existing, flows
 from tenure.core.access import Claims
 from tenure.core.binding import bound_to
 from tenure.core.calls import Get, ListSubject
@@ -95,7 +95,7 @@ def _make_room(service: Service, cookies: Cookies, subject: str) -> Flow[bool]:
     if session is None or session.subject != subject:
         return False
     address = cookies.request.address
-    return (yield from flows.end_session(service.issuer, session.id, reason="replaced", by="owner", address=address))
+    return (yield from existing.end_session(service.issuer, session.id, reason="replaced", by="owner", address=address))
 
 
 def _acquainted(service: Service, request: Request, username: str) -> str | None:
@@ -129,7 +129,7 @@ def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[
         return None
     token_of_page, claims = renewed
     try:
-        session = yield from flows.look_up(service.issuer, token, client_id=FIRST_PARTY)
+        session = yield from existing.look_up(service.issuer, token, client_id=FIRST_PARTY)
     except InvalidGrant:
         return None  # let the refresh say why
     if session.id != claims.session_id:
@@ -151,7 +151,7 @@ def throttled_refresh(
     Forged tokens cost only arithmetic and are not counted, so nobody is limited by what others forge.
     """
     binding = binding_of(service, request)
-    genuine = yield from flows.genuine(service.issuer, token)
+    genuine = yield from existing.genuine(service.issuer, token)
     session_id = genuine.session_id.hex()
     wait = yield from ask("throttle", service.throttle.refresh, session_id, slow=False)
     if wait is not None:
@@ -180,14 +180,14 @@ def logout(service: Service, request: Request) -> Flow[Response]:
     ended = {"reason": "logged_out", "by": "owner", "address": request.address}
     if token is not None:
         binding = binding_of(service, request)
-        yield from flows.end_by_token(service.issuer, token, client_id=FIRST_PARTY, binding=binding, **ended)
+        yield from existing.end_by_token(service.issuer, token, client_id=FIRST_PARTY, binding=binding, **ended)
     elif access_token(request) is not None:
         try:
             claims = caller(service, request)
         except RevokedAccessToken:
             pass
         else:
-            yield from flows.end_session(service.issuer, claims.session_id, **ended)
+            yield from existing.end_session(service.issuer, claims.session_id, **ended)
     cookies = service.cookies_of(request)
     return no_content([] if cookies is None else cookies.clear())
 
@@ -207,10 +207,10 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
 def end_session(service: Service, request: Request) -> Flow[Response]:
     """DELETE /auth/sessions/{id}"""
     claims = _owner(service, request)
-    session = yield from existing(request)
+    session = yield from session_in_path(request)
     if session.subject != claims.subject:
         raise NotFound("There is no such session.")
-    yield from flows.end_session(
+    yield from existing.end_session(
         service.issuer, session.id, reason="ended_from_list", by="owner", address=request.address
     )
     return no_content()
@@ -222,7 +222,7 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
     others = query(request).get("others", "false")
     if others not in ("true", "false"):
         raise InvalidRequest("others is true or false.")
-    ended = yield from flows.end_all(
+    ended = yield from existing.end_all(
         service.issuer,
         claims.subject,
         except_id=claims.session_id if others == "true" else None,
@@ -247,10 +247,10 @@ def described(session: Session) -> dict[str, Any]:
     }
 
 
-def existing(request: Request) -> Flow[Session]:
+def session_in_path(request: Request) -> Flow[Session]:
     """The session named in the path. Raises NotFound."""
     session_id = request.path_parameters["id"]
-    session = (yield from call(Get(session_id))) if flows.is_session_id(session_id) else None
+    session = (yield from call(Get(session_id))) if existing.is_session_id(session_id) else None
     if session is None:
         raise NotFound("There is no such session.")
     return session

@@ -6,7 +6,7 @@ RFC 6749 section 6, RFC 7009, RFC 7662. A refresh token works only for the clien
 from collections.abc import Mapping
 from typing import Any
 
-from tenure.core import flows
+from tenure.core import existing
 from tenure.core.binding import dpop_binding, thumbprint_of
 from tenure.core.calls import Get
 from tenure.core.effects import Flow, call
@@ -50,14 +50,14 @@ def revoke(service: Service, request: Request) -> Flow[Response]:
     ended = {"reason": "revoked_by_client", "by": client.id, "address": request.address}
     try:
         if presented.startswith(PREFIX):
-            yield from flows.end_by_token(service.issuer, presented, client_id=client.id, binding=binding, **ended)
+            yield from existing.end_by_token(service.issuer, presented, client_id=client.id, binding=binding, **ended)
         else:
             claims = service.issuer.checker.check(presented)
             if claims.client_id != client.id:
                 raise WrongClient("This access token was issued to another client.")
             if claims.thumbprint is not None and binding != dpop_binding(claims.thumbprint):
                 raise StolenTokenRefused
-            yield from flows.end_session(service.issuer, claims.session_id, **ended)
+            yield from existing.end_session(service.issuer, claims.session_id, **ended)
     except (ForgedToken, InvalidAccessToken):
         pass
     return json_response({})
@@ -97,7 +97,9 @@ def _inspect_access_token(service: Service, presented: str, _: Client | None) ->
 
 def _inspect_refresh_token(service: Service, presented: str, client: Client | None) -> Flow[dict[str, Any]]:
     try:
-        session = yield from flows.look_up(service.issuer, presented, client_id=None if client is None else client.id)
+        session = yield from existing.look_up(
+            service.issuer, presented, client_id=None if client is None else client.id
+        )
     except InvalidGrant:
         return {"active": False}
     thumbprint = thumbprint_of(session.binding)

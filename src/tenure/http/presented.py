@@ -10,7 +10,7 @@ Sessions older than companions have none; the store says when they began.
 import logging
 from dataclasses import dataclass
 
-from tenure.core import flows
+from tenure.core import existing
 from tenure.core.calls import Get
 from tenure.core.effects import Flow, call
 from tenure.core.errors import ForgedToken, TenureError
@@ -68,7 +68,7 @@ def end_replaced(issuer: Issuer, cookies: Cookies, new_session_id: str) -> Flow[
         presented = yield from own_refresh_token(issuer, cookies)
         replaced = set(cookies.own_session_ids()) if presented is None else {presented.session_id}
         for session_id in replaced - {new_session_id}:
-            yield from flows.end_session(
+            yield from existing.end_session(
                 issuer, session_id, reason="replaced", by="owner", address=cookies.request.address
             )
     except TenureError as problem:
