@@ -91,6 +91,14 @@ def test_everything_that_was_copied_is_worth_nothing(api: Api, clock: Clock) -> 
     assert refresh(api, newer["refresh_token"]).status_code == 200
 
 
+def test_a_thief_does_not_keep_the_owner_waiting(api: Api) -> None:
+    pair = login(api)
+    answers = [refresh(api, pair["refresh_token"], None).status_code for _ in range(110)]
+    assert answers[0] == 400
+    assert answers[-1] == 429
+    assert refresh(api, pair["refresh_token"]).status_code == 200
+
+
 def test_the_fast_path_is_one_call_still(api: Api) -> None:
     pair = login(api)
     asked = len(api.store.asked)
@@ -175,6 +183,7 @@ def test_a_proxy_asks_about_the_request_of_its_client(api: Api, clock: Clock) ->
     told = api.get("/auth/verify", headers={**forwarded, "DPoP": proof})
     assert told.status_code == 204
     assert told.headers["x-auth-subject"] == "ada"
+    assert told.headers["cache-control"] == "no-store"
     other = OWNER.proof("GET", f"{ORIGIN}/auth/verify", clock.now, access_token=token)
     refused(api.get("/auth/verify", headers={**forwarded, "DPoP": other}), 401, "invalid_dpop_proof")
 

@@ -152,8 +152,9 @@ def throttled_refresh(
     """
     binding = binding_of(service, request)
     genuine = yield from existing.genuine(service.issuer, token)
-    session_id = genuine.session_id.hex()
-    wait = yield from ask("throttle", service.throttle.refresh, session_id, slow=False)
+    # Whoever shows another key, or none, is counted apart: a thief must not keep the owner of a bound session waiting.
+    counted = genuine.session_id.hex() if binding is None else f"{genuine.session_id.hex()} {binding}"
+    wait = yield from ask("throttle", service.throttle.refresh, counted, slow=False)
     if wait is not None:
         raise TooManyRequests(wait)
     attempt = request.headers.get("idempotency-key")
@@ -170,7 +171,7 @@ def throttled_refresh(
             )
         )
     except InvalidGrant:
-        yield from ask("throttle", service.throttle.refresh_refused, session_id, slow=False)
+        yield from ask("throttle", service.throttle.refresh_refused, counted, slow=False)
         raise
 
 

@@ -69,7 +69,8 @@ class Throttle(Protocol):
         ...
 
     def refresh(self, session_id: str) -> int | None:
-        """Whether a genuine refresh token of this session may be presented now."""
+        """Whether a genuine refresh token of this session may be presented now. session_id: its id, followed by a space
+        and the key that the request shows, if it shows one."""
         ...
 
     def refresh_refused(self, session_id: str) -> None:

@@ -31,6 +31,8 @@ def verify(service: Service, request: Request) -> Response:
     url = f"{forwarded['proto']}://{forwarded['host']}{forwarded['uri']}" if named else None
     claims = caller(service, request, method=forwarded["method"], url=url)
     kept = max(0, min(KEPT_SECONDS, int(claims.expires_at - service.issuer.now())))
+    # A proof is for one request: whoever has copied the token would find the response in the proxy's cache.
+    cache = f"max-age={kept}" if claims.thumbprint is None else "no-store"
     caller_headers = {
         "x-auth-subject": claims.subject,
         "x-auth-session": claims.session_id,
@@ -38,7 +40,7 @@ def verify(service: Service, request: Request) -> Response:
         "x-auth-scope": claims.scope,
     }
     headers = [(name, _printable(value)) for name, value in caller_headers.items()]
-    return Response(204, [("cache-control", f"max-age={kept}"), ("vary", "authorization"), *headers])
+    return Response(204, [("cache-control", cache), ("vary", "authorization, dpop"), *headers])
 
 
 def revoked(service: Service, request: Request) -> Flow[Response]:

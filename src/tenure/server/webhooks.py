@@ -24,7 +24,7 @@ from tenure.core.events import Event
 from tenure.core.forking import Forking, survive_forks
 from tenure.core.origins import is_loopback
 
-TOLD = ("reuse_detected", "revoked")
+TOLD = ("reuse_detected", "stolen_token_refused", "revoked")
 MAX_WAITING = 10_000
 TRIES, TRY_SECONDS, TIMEOUT_SECONDS = 8, 300.0, 10.0
 FIRST_PAUSE_SECONDS = 1.0
