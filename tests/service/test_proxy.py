@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.conftest import SECRET
+from tests.dpop import Key
 from tests.service.process import PASSWORD, environment, free_port, tenure, wait_until_ready
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -195,6 +197,40 @@ def test_what_tenure_has_said_of_a_token_is_kept_for_a_moment(site: Site) -> Non
     said = [line.rpartition(" HTTP/1.1")[2] for line in log.read_text().splitlines() if "GET /auth/verify" in line]
     assert 1 <= sum("204" in answer for answer in said) <= 12
     assert sum("401" in answer for answer in said) == 3
+
+
+def test_a_bound_token_reaches_the_api_with_a_proof_for_the_request_and_only_so(site: Site) -> None:
+    client, _, _ = site
+    key = Key()
+
+    def send(
+        method: str, path: str, token: str | None = None, proof: str | None = None, **more: Any
+    ) -> httpx2.Response:
+        headers = {} if token is None else {"Authorization": f"DPoP {token}"}
+        return client.request(method, path, headers=headers if proof is None else {**headers, "DPoP": proof}, **more)
+
+    def proof(method: str, path: str, **details: Any) -> str:
+        return key.proof(method, str(client.base_url.join(path)), time.time(), **details)
+
+    login = {"json": {"username": "ada", "password": PASSWORD}}
+    asked = send("POST", "/auth/login", proof=proof("POST", "/auth/login"), **login)
+    assert asked.json()["error"] == "use_dpop_nonce"
+    nonce = asked.headers["dpop-nonce"]
+    token = send("POST", "/auth/login", proof=proof("POST", "/auth/login", nonce=nonce), **login).json()["access_token"]
+    for _ in range(3):
+        shown = proof("GET", "/api/notes", access_token=token)
+        seen = send("GET", "/api/notes?page=2", token, shown)
+        assert (seen.status_code, seen.json()["x-auth-subject"]) == (200, "ada")
+        again = [send("GET", "/api/notes", token, shown).status_code for _ in range(6)]
+        assert again.count(200) <= 1  # each of the two instances remembers the proofs that it has seen itself
+        refused = [
+            send("GET", "/api/notes", token),
+            send("GET", "/api/others", token, proof("GET", "/api/notes", access_token=token)),
+            send("POST", "/api/notes", token, proof("GET", "/api/notes", access_token=token)),
+            client.get("/api/notes", headers={"Authorization": f"Bearer {token}"}),
+        ]
+        assert [answer.status_code for answer in refused] == [401] * 4
+        assert all("error=" in answer.headers["www-authenticate"] for answer in refused)
 
 
 def test_people_do_not_notice_that_an_instance_is_gone(site: Site) -> None:
