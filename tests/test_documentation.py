@@ -1,5 +1,6 @@
 """Every snippet of the documentation is run as a reader would run it."""
 
+import ast
 import json
 import os
 import re
@@ -215,6 +216,25 @@ def test_the_wheel_has_all_that_is_no_python(tmp_path: Path) -> None:
         names = set(archive.namelist())
         assert archive.read("tenure/http/tenure.js") == (ROOT / "js" / "tenure.js").read_bytes()
     assert {"tenure/py.typed", "tenure/stores/sqlite/schema/0001_sessions.sql"} <= names
+
+
+def test_each_requirement_of_the_asvs_has_the_tests_that_carry_its_number() -> None:
+    carried = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            for mark in getattr(function, "decorator_list", []):
+                if ast.unparse(mark).startswith("pytest.mark.asvs("):
+                    carried |= {(ast.literal_eval(number), function.name) for number in mark.args}
+    table = (ROOT / "docs" / "standards.md").read_text().partition("## OWASP ASVS 5.0")[2]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if re.match(r"\| \d", line)]
+    named = {
+        (number, test)
+        for requirements, *_, tests in rows
+        for number in re.findall(r"\d+\.\d+\.\d+", requirements)
+        for test in re.findall(r"`(test_\w+)`", tests)
+    }
+    assert len(named) > 40
+    assert named == carried
 
 
 def test_what_was_measured_is_what_the_run_printed() -> None:

@@ -264,6 +264,7 @@ def test_only_a_deployment_that_was_there_before_takes_sessions_without(tmp_path
         assert auth.issuer.companions_since == since
 
 
+@pytest.mark.asvs("7.2.4")
 def test_who_logs_in_again_leaves_no_session_behind(make_api: Make) -> None:  # noqa: F811
     api = make_api()
     first = api.post("/auth/login", json=LOGIN)

@@ -69,6 +69,7 @@ def test_the_latest_sessions_come_in_pages(auth: Tenure, clock: Clock) -> None:
             auth.latest(cursor=wrong)
 
 
+@pytest.mark.asvs("7.4.5")
 def test_everybody_goes_at_once(auth: Tenure, clock: Clock) -> None:
     pairs = [auth.login(f"user-{number}") for number in range(30)]
     auth.refresh(pairs[0].refresh_token)

@@ -205,6 +205,7 @@ def test_a_log_out_that_waits_is_told_after_the_next_login(live: Live, tmp_path:
     assert live.run(live.auth.verify(again.token())).subject == "bob"
 
 
+@pytest.mark.asvs("7.2.4")
 def test_a_login_ends_the_session_that_it_replaces(live: Live) -> None:
     session = logged_in(live)
     session.login("bob", PASSWORD)
@@ -344,6 +345,7 @@ def test_a_client_of_ones_own_that_fails_is_a_server_that_is_away() -> None:
         Session("http://127.0.0.1:9/auth", http=httpx2.HTTPTransport())
 
 
+@pytest.mark.asvs("10.1.1")
 def test_a_refresh_token_follows_no_redirect(live: Live) -> None:
     moved = httpx2.MockTransport(lambda _: httpx2.Response(307, headers={"location": f"{live.base}/refresh"}))
     session = Session("https://api.example.com/auth", http=httpx2.Client(transport=moved, follow_redirects=True))

@@ -43,6 +43,7 @@ class Spy:
         return httpx2.Response(401, headers={"www-authenticate": "Bearer"})
 
 
+@pytest.mark.asvs("10.2.2")
 def test_another_server_is_handed_nothing(live: Live, tmp_path: Path) -> None:
     path, spy = tmp_path / "session", Spy()
     ours = Session(live.base, storage=FileStorage(path))

@@ -37,6 +37,7 @@ def jws(header: dict[str, Any], payload: Any, algorithm: str, key: Key) -> str:
     return f"{signing_input}.{segment(JWSRegistry.algorithms[algorithm].sign(signing_input.encode(), key))}"
 
 
+@pytest.mark.asvs("9.2.4", "10.3.3")
 def test_a_token_says_what_rfc_9068_wants(auth: Tenure, clock: Clock) -> None:
     pair = auth.login("user-42", claims={"roles": ["editor"]}, scope="read write")
     assert header_of(pair.access_token)["typ"] == "at+jwt"
@@ -83,6 +84,7 @@ def test_an_unknown_algorithm_is_refused(make: Callable[..., Tenure]) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.asvs("9.1.1")
 def test_a_changed_signature_is_refused(make: Callable[..., Tenure], algorithm: str) -> None:
     auth = make(algorithm=algorithm)
     head, body, signature = auth.login("user-42").access_token.split(".")
@@ -107,6 +109,7 @@ def test_what_is_no_jwt_is_refused(auth: Tenure, text: str) -> None:
         auth.verify(text)
 
 
+@pytest.mark.asvs("9.1.2")
 def test_alg_none_is_refused(auth: Tenure) -> None:
     good = auth.login("user-42").access_token
     for name in ("none", "None", "NONE", ""):
@@ -116,6 +119,7 @@ def test_alg_none_is_refused(auth: Tenure) -> None:
                 auth.verify(f"{head}.{good.split('.')[1]}.{signature}")
 
 
+@pytest.mark.asvs("9.1.2")
 def test_an_hmac_made_with_the_public_key_is_refused(make: Callable[..., Tenure]) -> None:
     for algorithm in ("ES256", "RS256"):
         auth = make(algorithm=algorithm, store="memory://")
@@ -161,6 +165,7 @@ def test_the_forge_of_these_tests_works(auth: Tenure) -> None:
         ({"alg": ["ES256"]}, "algorithm is not its key's"),
     ],
 )
+@pytest.mark.asvs("9.2.2")
 def test_a_wrong_header_is_refused_although_the_signature_is_right(
     auth: Tenure, header: dict[str, Any], why: str
 ) -> None:
@@ -168,6 +173,7 @@ def test_a_wrong_header_is_refused_although_the_signature_is_right(
         auth.verify(signed(auth, header=header))
 
 
+@pytest.mark.asvs("9.1.3")
 def test_a_key_that_the_token_brings_along_is_not_used(auth: Tenure) -> None:
     good = auth.login("user-42").access_token
     key = ECKey.generate_key("P-256")
@@ -202,6 +208,7 @@ def test_both_spellings_of_the_type_are_accepted(auth: Tenure, typ: str) -> None
         ({"exp": 1}, "has expired"),
     ],
 )
+@pytest.mark.asvs("9.2.3", "10.3.1")
 def test_wrong_claims_are_refused_although_the_signature_is_right(
     auth: Tenure, payload: dict[str, Any], why: str
 ) -> None:
@@ -221,6 +228,7 @@ def test_a_payload_that_is_no_object_is_refused(auth: Tenure) -> None:
             auth.verify(jws(header_of(good), body, key.algorithm, key.jwk))
 
 
+@pytest.mark.asvs("9.2.1")
 def test_a_token_expires_to_the_second_and_also_from_the_cache(auth: Tenure, clock: Clock) -> None:
     token = auth.login("user-42").access_token
     clock.advance(599.9)
@@ -240,6 +248,7 @@ def test_clock_skew_is_allowed_for(make: Callable[..., Tenure], clock: Clock) ->
         auth.verify(token)
 
 
+@pytest.mark.asvs("7.3.2")
 def test_an_access_token_never_outlives_its_session(make: Callable[..., Tenure], clock: Clock) -> None:
     auth = make(policy=Policy(access_ttl=100, idle_ttl=150, absolute_ttl=150, leeway=0))
     pair = auth.login("user-42")

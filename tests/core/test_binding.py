@@ -74,6 +74,7 @@ def test_a_binding_stays_when_the_policy_changes(make: Callable[..., Tenure], st
     assert later.refresh(unbound.refresh_token, thumbprint=OWNER.thumbprint).token_type == "Bearer"
 
 
+@pytest.mark.asvs("10.3.5", "10.4.14")
 def test_a_binding_may_be_required(make: Callable[..., Tenure], store_url: str) -> None:
     strict = make(policy=Policy(binding="required"))
     with pytest.raises(InvalidProof):
@@ -109,6 +110,7 @@ def test_a_policy_says_what_it_may_be(name: str, value: Any) -> None:
         Policy(**{name: value})
 
 
+@pytest.mark.asvs("10.3.5", "10.4.14")
 def test_a_bound_access_token_needs_a_proof(auth: Tenure, clock: Clock) -> None:
     token = auth.login("ada", thumbprint=OWNER.thumbprint).access_token
     with pytest.raises(ProofRequired):

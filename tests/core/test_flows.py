@@ -227,6 +227,7 @@ def test_the_last_generation_is_the_end(issuer: Issuer) -> None:
     assert isinstance(next(refresh(issuer, token(issuer, generation=LAST_GENERATION - 1), client_id="app")), Advance)
 
 
+@pytest.mark.asvs("7.4.2")
 def test_an_account_that_is_gone_ends_its_session(issuer: Issuer) -> None:
     issuer.claims = lambda session: None
     flow = Flow(refresh(issuer, token(issuer), client_id="app"))

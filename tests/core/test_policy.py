@@ -22,6 +22,7 @@ def test_the_defaults() -> None:
     ("preset", "idle", "absolute"),
     [(NIST_AAL1, 14 * DAY, 30 * DAY), (NIST_AAL2, 30 * MINUTE, 12 * HOUR), (NIST_AAL3, 15 * MINUTE, 12 * HOUR)],
 )
+@pytest.mark.asvs("7.1.1")
 def test_the_presets_keep_to_nist_sp_800_63b(preset: Policy, idle: float, absolute: float) -> None:
     assert (preset.idle_ttl, preset.absolute_ttl) == (idle, absolute)
     assert preset.access_ttl <= 10 * MINUTE

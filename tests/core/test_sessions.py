@@ -67,6 +67,7 @@ def test_a_life_of_a_session(auth: Tenure, clock: Clock, events: list[Event]) ->
     assert (events[-1].reason, events[-1].by, events[-1].subject) == ("ended", "application", "user-42")
 
 
+@pytest.mark.asvs("10.4.5")
 def test_reuse_ends_the_family_and_nothing_else(auth: Tenure, events: list[Event]) -> None:
     phone, laptop = auth.login("user-42", device="phone"), auth.login("user-42", device="laptop")
     second = auth.refresh(phone.refresh_token)
@@ -150,6 +151,7 @@ def test_a_lost_response_is_retried_with_the_attempt_key(
     auth.refresh(retried.refresh_token)
 
 
+@pytest.mark.asvs("7.2.3")
 def test_siblings_are_never_equal_and_the_first_used_wins(auth: Tenure) -> None:
     pair = auth.login("user-42")
     one, other = auth.refresh(pair.refresh_token), auth.refresh(pair.refresh_token)
@@ -240,6 +242,7 @@ def test_many_lost_writes_need_a_fresh_login_but_raise_no_alarm(
     believing.refresh(token)
 
 
+@pytest.mark.asvs("7.3.1", "7.3.2", "10.4.8")
 def test_idle_and_absolute_lifetime(make: Callable[..., Tenure], clock: Clock, events: list[Event]) -> None:
     auth = make(policy=Policy(idle_ttl=14 * DAY, absolute_ttl=30 * DAY))
     idle = auth.login("user-42")
@@ -318,6 +321,7 @@ def test_a_token_works_only_for_its_client(auth: Tenure) -> None:
     assert auth.verify(auth.refresh(pair.refresh_token, client_id="partner").access_token).client_id == "partner"
 
 
+@pytest.mark.asvs("10.2.3")
 def test_scope_may_be_narrowed_for_one_access_token_and_never_widened(auth: Tenure) -> None:
     pair = auth.login("user-42", scope="read write")
     narrowed = auth.refresh(pair.refresh_token, scope="read")
@@ -327,6 +331,7 @@ def test_scope_may_be_narrowed_for_one_access_token_and_never_widened(auth: Tenu
     assert auth.refresh(narrowed.refresh_token).scope == "read write"
 
 
+@pytest.mark.asvs("7.1.2")
 def test_sessions_end_to_make_room_for_the_new_one(make: Callable[..., Tenure], clock: Clock) -> None:
     auth = make(policy=Policy(max_sessions=2))
     pairs = []
@@ -341,6 +346,7 @@ def test_sessions_end_to_make_room_for_the_new_one(make: Callable[..., Tenure], 
     assert len(auth.sessions("user-42")) == 2
 
 
+@pytest.mark.asvs("7.1.2")
 def test_or_the_new_login_gives_way(make: Callable[..., Tenure]) -> None:
     auth = make(policy=Policy(max_sessions=1, at_limit="refuse_login"))
     pair = auth.login("user-42")

@@ -23,6 +23,7 @@ def test_what_was_sealed_is_read_back(token: RefreshToken) -> None:
     assert unseal(text, [KEY]) == token
 
 
+@pytest.mark.asvs("7.2.3")
 def test_the_layout_is_the_documented_one() -> None:
     raw = base64.urlsafe_b64decode(TOKEN[len(PREFIX) :])
     assert len(raw) == 84

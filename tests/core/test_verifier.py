@@ -135,6 +135,7 @@ def test_an_issuer_that_was_never_reached_is_no_fault_of_the_token(
 
 
 @pytest.mark.parametrize("url", ["http://example.com/jwks", "file:///etc/passwd", "ftp://example.com/", "jwks.json"])
+@pytest.mark.asvs("9.1.3")
 def test_keys_are_only_fetched_where_nobody_can_change_them(url: str) -> None:
     with pytest.raises(ConfigurationError, match="must be https"):
         Verifier(url, ISSUER, AUDIENCE)

@@ -108,6 +108,7 @@ def test_a_good_token_is_let_in(ask: Ask, site: tuple[str, Path]) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"user-42 {pair.session_id} first-party\n", "")
 
 
+@pytest.mark.asvs("7.2.1")
 def test_other_tokens_are_refused(ask: Ask, site: tuple[str, Path], tmp_path: Path) -> None:
     with issuing(site) as auth:
         good = auth.login("user-42").access_token

@@ -102,6 +102,7 @@ def test_roles_recent_logins_and_bad_input(client: Any) -> None:
     assert client.get("/whoami", headers={"Authorization": "Bearer rubbish"}).json()["error"] == "invalid_token"
 
 
+@pytest.mark.asvs("7.5.1", "7.5.3", "10.3.4")
 def test_an_old_login_is_not_a_recent_one(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = login(client)
     now = time.time()
@@ -152,6 +153,7 @@ def test_on_sqlite_a_view_does_not_wait_for_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["password", "inactive", "deleted"])
+@pytest.mark.asvs("7.4.2")
 def test_what_happens_to_an_account_happens_to_its_sessions(client: Any, change: str) -> None:
     from django.contrib.auth import get_user_model
 

@@ -62,6 +62,7 @@ def test_a_page_gets_its_refresh_token_in_a_cookie(client: TestClient) -> None:
     assert client.get("/auth/tenure.js").headers["content-type"].startswith("text/javascript")
 
 
+@pytest.mark.asvs("10.3.2")
 def test_roles_and_scopes(client: TestClient) -> None:
     assert client.get("/statistics", headers=bearer(login(client))).json() == {}
     for path, headers in (("/statistics", bearer(login(client, BOB))), ("/export", bearer(login(client)))):

@@ -57,6 +57,7 @@ def test_a_person_logs_in_writes_refreshes_and_leaves(client: FlaskClient) -> No
     assert ended.json["reason"] == "revoked"
 
 
+@pytest.mark.asvs("10.3.2")
 def test_roles_and_scopes(client: FlaskClient) -> None:
     assert client.get("/statistics", headers=bearer(login(client))).json == {}
     for path, headers in (("/statistics", bearer(login(client, BOB))), ("/export", bearer(login(client)))):

@@ -141,6 +141,7 @@ def test_a_token_that_lives_for_seconds_is_renewed_too(tmp_path: Path, clock: Cl
             assert site.go("/page")[0] == 200
 
 
+@pytest.mark.asvs("10.1.1")
 def test_the_refresh_cookie_stays_below_its_prefix(site: Browser) -> None:
     enter(site)
     assert site.cookies["tenure-refresh"][1] == "/auth"

@@ -41,6 +41,7 @@ def test_the_audit_trail_says_who_came_from_where(api: Api) -> None:
     refused(api.get("/admin/audit", bearer=api.api_key), 400, "invalid_request")
 
 
+@pytest.mark.asvs("7.4.5")
 def test_all_sessions_of_a_subject_are_ended(api: Api) -> None:
     pairs = [api.admin_session() for _ in range(3)]
     other = api.admin_session(subject="user-43")

@@ -49,6 +49,7 @@ def test_wrong_credentials_are_told_apart_from_nothing(api: Api, username: str, 
     assert refused(answer, 400, "invalid_grant") == "The user name or the password is wrong."
 
 
+@pytest.mark.asvs("7.2.2")
 def test_refresh_rotates_and_reuse_ends_the_family(api: Api) -> None:
     first = api.login()
     second = api.refresh(first["refresh_token"]).json()
@@ -82,6 +83,7 @@ def test_an_expired_access_token_says_so(api: Api, clock: Clock) -> None:
     assert api.get("/auth/me", bearer=later["access_token"]).status_code == 200
 
 
+@pytest.mark.asvs("7.4.1")
 def test_a_session_expires(api: Api, clock: Clock) -> None:
     pair = api.login()
     clock.advance(14 * 86400)
@@ -203,6 +205,7 @@ def test_logout_by_refresh_token_is_idempotent(api: Api) -> None:
     refused(api.get("/auth/me", bearer=pair["access_token"]), 401, "invalid_token", "revoked")
 
 
+@pytest.mark.asvs("7.4.1")
 def test_logout_by_access_token_is_idempotent(api: Api) -> None:
     pair = api.login()
     for _ in range(2):
@@ -223,6 +226,7 @@ def test_logout_of_nothing_and_of_rubbish(api: Api) -> None:
     refused(api.post("/auth/logout", bearer="rubbish"), 401, "invalid_token")
 
 
+@pytest.mark.asvs("7.5.2", "10.4.9")
 def test_the_list_and_ending_from_it(api: Api, clock: Clock) -> None:
     phone = api.login(device="phone")
     clock.advance(60)
@@ -256,6 +260,7 @@ def test_an_unknown_session_is_not_found(api: Api, session_id: str) -> None:
     refused(api.delete(f"/auth/sessions/{session_id}", bearer=token), 404, "invalid_request")
 
 
+@pytest.mark.asvs("7.5.2")
 def test_nobody_ends_somebody_elses_session(api: Api) -> None:
     api.accounts.add("bob", PASSWORD)
     bob = api.post("/auth/login", json={"username": "bob", "password": PASSWORD}).json()
@@ -265,6 +270,7 @@ def test_nobody_ends_somebody_elses_session(api: Api) -> None:
     assert api.refresh(bob["refresh_token"]).status_code == 200
 
 
+@pytest.mark.asvs("7.4.3")
 def test_ending_all_or_all_others(api: Api) -> None:
     pairs = [api.login() for _ in range(3)]
     mine = pairs[0]["access_token"]

@@ -67,6 +67,7 @@ def test_a_bound_session_over_its_life(api: Api) -> None:
     refused(refresh(api, newer.json()["refresh_token"]), 400, "invalid_grant", "revoked")
 
 
+@pytest.mark.asvs("10.4.5")
 def test_everything_that_was_copied_is_worth_nothing(api: Api, clock: Clock) -> None:
     pair = login(api)
     newer = refresh(api, pair["refresh_token"], **{"Idempotency-Key": "attempt-0123456789"}).json()
@@ -193,6 +194,7 @@ def test_an_unbound_token_is_no_dpop_token(api: Api) -> None:
     refused(with_proof(api, "GET", "/auth/me", token=token), 401, "invalid_dpop_proof")
 
 
+@pytest.mark.asvs("10.3.5", "10.4.14")
 def test_a_binding_may_be_required(make_api: Callable[..., Api]) -> None:
     api = make_api(policy=Policy(binding="required"))
     answer = api.post("/auth/login", json={"username": "ada", "password": "wrong"})

@@ -40,6 +40,7 @@ def test_the_applications_own_sessions_refresh_here_too(api: Api) -> None:
     assert token(api, api.login()["refresh_token"], client_id="first-party").status_code == 200
 
 
+@pytest.mark.asvs("10.4.10")
 def test_a_confidential_client_proves_itself_by_header_or_body(api: Api) -> None:
     pair = api.admin_session(client_id="confidential")
     first = token(api, pair["refresh_token"], basic("confidential", api.client_secret)).json()
@@ -70,6 +71,7 @@ def test_a_confidential_client_proves_itself_by_header_or_body(api: Api) -> None
         ({"Authorization": "Basic YWJj"}, {"client_id": "public"}),
     ],
 )
+@pytest.mark.asvs("10.4.10")
 def test_who_is_no_client_is_refused_and_nothing_changes(
     api: Api, headers: dict[str, str], form: dict[str, str]
 ) -> None:
@@ -104,6 +106,7 @@ def test_scope_may_narrow_and_never_widen(api: Api) -> None:
     assert token(api, narrowed["refresh_token"], client_id="public").json()["scope"] == "read write"
 
 
+@pytest.mark.asvs("10.4.4")
 def test_only_the_refresh_grant_is_offered(api: Api) -> None:
     for grant in ("password", "authorization_code", "client_credentials"):
         answer = api.post("/oauth/token", data={"grant_type": grant, "client_id": "public"})

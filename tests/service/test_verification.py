@@ -89,6 +89,7 @@ def test_the_feed_does_not_wait_for_ever(api: Api) -> None:
     assert 0.5 < time.monotonic() - begun < 5
 
 
+@pytest.mark.asvs("7.4.1")
 def test_a_verifier_elsewhere_hears_of_the_end_by_itself(tmp_path: Path) -> None:
     tenure(tmp_path, "users", "add", "ada", "--password-stdin", stdin=PASSWORD + "\n")
     with service(tmp_path) as url:
