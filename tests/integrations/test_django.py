@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import json
 import time
 from collections.abc import Iterator
 from io import StringIO
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.dpop import Key
+from tests.integrations.bound import only_the_owner_reads_the_notes
 from tests.integrations.django_stores import sqlite_alias
 
 ADA = {"username": "ada", "password": "correct horse battery"}
@@ -339,22 +340,9 @@ def test_the_example_is_a_module() -> None:
 
 
 def test_a_bound_session_is_used_with_proofs(client: Any) -> None:
-    """DPoP (RFC 9449): a bound access token is nobody's but its key's owner's."""
-    owner, thief, url = Key(), Key(), "http://127.0.0.1:8000"
+    def send(method: str, path: str, headers: dict[str, str]) -> Any:
+        answer = client.generic(method, path, json.dumps(ADA), "application/json", headers=headers)
+        answer.text = answer.content.decode()
+        return answer
 
-    def logged_in(nonce: str | None) -> Any:
-        proof = owner.proof("POST", f"{url}/auth/login", time.time(), nonce=nonce)
-        return client.post("/auth/login", data=ADA, content_type="application/json", headers={"DPoP": proof})
-
-    answer = logged_in(logged_in(None).headers["dpop-nonce"])
-    pair = answer.json()
-    assert pair["token_type"] == "DPoP"
-
-    def notes(key: Key, scheme: str = "DPoP") -> int:
-        proof = key.proof("GET", f"{url}/notes", time.time(), access_token=pair["access_token"])
-        headers = {"Authorization": f"{scheme} {pair['access_token']}", "DPoP": proof}
-        return int(client.get("/notes", headers=headers).status_code)
-
-    assert notes(owner) == 200
-    assert notes(thief) == 401
-    assert notes(owner, "Bearer") == 401
+    only_the_owner_reads_the_notes(send)

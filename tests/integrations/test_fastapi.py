@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from examples import fastapi_notes, starlette_notes
-from tests.dpop import Key
+from tests.integrations.bound import only_the_owner_reads_the_notes
 from tests.service.process import free_port
 
 ADA = {"username": "ada", "password": "correct horse battery"}
@@ -167,22 +167,8 @@ def test_starlettes_own_middleware_knows_who_it_is(starlette: TestClient) -> Non
 
 
 def test_a_bound_session_is_used_with_proofs(client: TestClient) -> None:
-    """DPoP (RFC 9449): a bound access token is nobody's but its key's owner's."""
-    owner, thief, url = Key(), Key(), "http://127.0.0.1:8000"
-
-    def logged_in(nonce: str | None) -> Any:
-        proof = owner.proof("POST", f"{url}/auth/login", time.time(), nonce=nonce)
-        return client.post("/auth/login", json=ADA, headers={"DPoP": proof})
-
-    answer = logged_in(logged_in(None).headers["dpop-nonce"])
-    pair = answer.json()
-    assert pair["token_type"] == "DPoP"
-
-    def notes(key: Key, scheme: str = "DPoP") -> int:
-        proof = key.proof("GET", f"{url}/notes", time.time(), access_token=pair["access_token"])
-        headers = {"Authorization": f"{scheme} {pair['access_token']}", "DPoP": proof}
-        return int(client.get("/notes", headers=headers).status_code)
-
-    assert notes(owner) == 200
-    assert notes(thief) == 401
-    assert notes(owner, "Bearer") == 401
+    only_the_owner_reads_the_notes(
+        lambda method, path, headers: client.request(
+            method, path, headers=headers, json=ADA if method == "POST" else None
+        )
+    )

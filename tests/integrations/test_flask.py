@@ -1,7 +1,6 @@
 """The example with Flask, used as its people and their front ends use it; factories and several applications."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from flask.testing import FlaskClient
 from examples import flask_notes
 from tenure import ConfigurationError, InvalidAccessToken
 from tenure.integrations.flask import Sessions, current_session, session_required
-from tests.dpop import Key
+from tests.integrations.bound import only_the_owner_reads_the_notes
 
 ADA = {"username": "ada", "password": "correct horse battery"}
 BOB = {"username": "bob", "password": "staple of the horse"}
@@ -148,22 +147,8 @@ def test_each_process_opens_the_store_for_itself(app: Flask, tmp_path: Path) -> 
 
 
 def test_a_bound_session_is_used_with_proofs(client: FlaskClient) -> None:
-    """DPoP (RFC 9449): a bound access token is nobody's but its key's owner's."""
-    owner, thief, url = Key(), Key(), "http://127.0.0.1:8000"
-
-    def logged_in(nonce: str | None) -> Any:
-        proof = owner.proof("POST", f"{url}/auth/login", time.time(), nonce=nonce)
-        return client.post("/auth/login", json=ADA, headers={"DPoP": proof})
-
-    answer = logged_in(logged_in(None).headers["dpop-nonce"])
-    pair = answer.get_json()
-    assert pair["token_type"] == "DPoP"
-
-    def notes(key: Key, scheme: str = "DPoP") -> int:
-        proof = key.proof("GET", f"{url}/notes", time.time(), access_token=pair["access_token"])
-        headers = {"Authorization": f"{scheme} {pair['access_token']}", "DPoP": proof}
-        return int(client.get("/notes", headers=headers).status_code)
-
-    assert notes(owner) == 200
-    assert notes(thief) == 401
-    assert notes(owner, "Bearer") == 401
+    only_the_owner_reads_the_notes(
+        lambda method, path, headers: client.open(
+            path, method=method, headers=headers, json=ADA if method == "POST" else None
+        )
+    )
