@@ -171,7 +171,7 @@ def test_a_page_of_another_origin_can_read_why_it_was_refused(make_api: Make) ->
     answer = make_api().get("/auth/me", headers={"Origin": "https://other.example"})
     assert answer.status_code == 401
     exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
-    assert exposed == {"www-authenticate", "retry-after"}
+    assert exposed == {"www-authenticate", "retry-after", "dpop-nonce"}
 
 
 @pytest.mark.parametrize(
