@@ -143,7 +143,7 @@ def test_an_unbound_access_token_is_as_ever(auth: Tenure, clock: Clock) -> None:
 def test_4_without_the_key_a_thief_completes_no_refresh_and_disturbs_nobody(
     make: Callable[..., Tenure], store_url: str, clock: Clock
 ) -> None:
-    """Every order of what owner and thief can do, six steps deep. The thief has each token as soon as the owner has."""
+    """All that owner and thief can do, in each order of five steps. The thief has each token as soon as its owner."""
     if store_url != "memory://":
         pytest.skip("the stores are alike by the conformance suite")
     auth = make(on_event=None)
@@ -159,8 +159,8 @@ def test_4_without_the_key_a_thief_completes_no_refresh_and_disturbs_nobody(
         "newest, own key": (-1, THIEF.thumbprint, None),
         "oldest, attempt key": (0, None, "attempt-of-the-owner-0"),
     }
-    for order in itertools.product(steps, repeat=6):
-        tokens, attempts = [auth.login("ada", thumbprint=OWNER.thumbprint).refresh_token], 0
+    for number, order in enumerate(itertools.product(steps, repeat=5)):
+        tokens, attempts = [auth.login(f"user-{number}", thumbprint=OWNER.thumbprint).refresh_token], 0
         for step in order:
             clock.advance(31)
             if step.startswith("owner"):
@@ -174,4 +174,3 @@ def test_4_without_the_key_a_thief_completes_no_refresh_and_disturbs_nobody(
         assert auth.refresh(
             tokens[-1], thumbprint=OWNER.thumbprint, attempt=f"attempt-of-the-owner-{attempts}"
         ).token_type == "DPoP"  # fmt: skip
-        auth.revoke_all("ada")
