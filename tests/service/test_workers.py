@@ -22,19 +22,28 @@ def test_each_worker_gets_connections_that_come_at_once(tmp_path: Path) -> None:
     """As a proxy opens them after a restart: all before anybody has answered."""
     with service(tmp_path, "--workers", "2") as url:
         port = int(url.rpartition(":")[2])
+        for _ in range(400):  # until the second worker listens as well
+            if len(_owners(port, "LISTEN")) == 2:
+                break
+            time.sleep(0.05)
         sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(64)]
         time.sleep(0.3)
-        owners = Counter(
-            process.pid
-            for process in psutil.process_iter()
-            for connection in _connections(process)
-            if connection.status == "ESTABLISHED" and connection.laddr.port == port
-        )
+        owners = _owners(port, "ESTABLISHED")
         for one in sockets:
             one.close()
     assert sum(owners.values()) == 64
     assert min(owners.values()) >= 10, owners
     assert len(owners) == 2
+
+
+def _owners(port: int, status: str) -> Counter[int]:
+    """Which processes have how many sockets of that status at the port's side."""
+    return Counter(
+        process.pid
+        for process in psutil.process_iter()
+        for connection in _connections(process)
+        if connection.status == status and connection.laddr and connection.laddr.port == port
+    )
 
 
 def _connections(process: psutil.Process) -> list[Any]:
