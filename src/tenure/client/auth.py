@@ -129,9 +129,11 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         """Whether the caller gets this refusal. If so, tell them why nothing more is tried."""
         if not repeatable:
             _explain(response, NOT_REPEATED, logging.WARNING)
-        elif not self._session.may_help(url, refused):
+            return True
+        if not self._session.may_help(url, refused):
             _explain(response, REFUSES_ALL, logging.DEBUG)
-        return not repeatable or not self._session.may_help(url, refused)
+            return True
+        return False
 
     def _learn(self, response: Any, url: str) -> None:
         if self._session.repeated(url, refused=_is_refused(response)):

@@ -215,7 +215,9 @@ def caller(service: Service, request: Request, *, method: str | None = None, url
         service.issuer.refused(nobody)
         raise nobody
     token, with_proof = presented
-    proof = request.headers.get(PROOF, "") if with_proof else None
+    if not with_proof:
+        return service.issuer.verified(token)
+    proof = request.headers.get(PROOF, "")
     return service.issuer.verified(
         token, proof=proof, method=method or request.method, urls=[url or service.address_of(request)]
     )
