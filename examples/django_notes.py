@@ -49,6 +49,7 @@ if not settings.configured:
                 "ENGINE": "django.db.backends.sqlite3",
                 "NAME": os.environ.get("NOTES_DATABASE", "notes.sqlite3"),
                 "ATOMIC_REQUESTS": True,
+                "OPTIONS": {"transaction_mode": "IMMEDIATE"},
             }
         },
         PASSWORD_HASHERS=["django.contrib.auth.hashers.PBKDF2PasswordHasher"],

@@ -3,11 +3,15 @@
 import asyncio
 import importlib
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -153,6 +157,24 @@ def test_on_sqlite_a_view_does_not_wait_for_itself(tmp_path: Path) -> None:
     connections[alias].close()
 
 
+def test_on_sqlite_reading_does_not_wait_for_who_writes(tmp_path: Path) -> None:
+    """Following revocations takes no write lock, so that it never makes a view fail with "database is locked"."""
+    from django.db import connections, transaction
+
+    from tenure.core.calls import RevokedSince
+    from tenure.integrations.django.store import DjangoStore
+
+    alias = sqlite_alias(tmp_path)
+    store, begun = DjangoStore(alias), time.monotonic()
+    with transaction.atomic(using=alias):
+        connections[alias].cursor().execute("UPDATE tenure_django_sessions SET scope = 'x'")
+        with ThreadPoolExecutor() as another:
+            assert another.submit(store.run, RevokedSince(0)).result().revoked == ()
+    assert time.monotonic() - begun < 2
+    store.close()
+    connections[alias].close()
+
+
 @pytest.mark.parametrize("change", ["password", "inactive", "deleted"])
 @pytest.mark.asvs("7.4.2")
 def test_what_happens_to_an_account_happens_to_its_sessions(client: Any, change: str) -> None:
@@ -225,6 +247,29 @@ def test_admins_see_sessions_and_end_them(client: Any) -> None:
     client.get("/admin/")
 
 
+def test_admins_are_told_when_sessions_cannot_be_ended(client: Any) -> None:
+    from django.contrib.auth import get_user_model
+    from django.db import connections
+    from django.test import Client
+
+    pair = login(client, BOB)
+    admin = Client()
+    admin.force_login(get_user_model().objects.get(username="ada"))
+    connections["default"].close()
+    with closing(sqlite3.connect(connections["default"].settings_dict["NAME"])) as another:
+        another.execute("BEGIN IMMEDIATE")
+        with patch.dict(connections["default"].settings_dict, {"ATOMIC_REQUESTS": False}):
+            done = admin.post(
+                "/admin/tenure/session/", {"action": "end_sessions", "_selected_action": [pair["session_id"]]}
+            )
+        another.rollback()
+    assert done.status_code == 302
+    page = admin.get("/admin/tenure/session/").content.decode()
+    assert "The session store can&#x27;t be reached right now. Try again shortly." in page
+    assert "0 sessions were ended." in page
+    assert client.get("/notes", headers=bearer(pair)).status_code == 200
+
+
 def test_the_command_purges(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.core.management import call_command
 
@@ -254,15 +299,19 @@ def test_the_command_purges(client: Any, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"DATABASE": "nowhere"}, "has no 'nowhere'"),
         ({"ISSUER": "http://app.example.com"}, "https address"),
         ({"STORE": "memory://"}, "forgets"),
+        ({"DATABASE": "late"}, '"transaction_mode": "IMMEDIATE"'),
     ],
 )
 def test_settings_are_checked(change: dict[str, Any] | None, said: str, project: None) -> None:
     from django.conf import settings
     from django.core.checks import run_checks
+    from django.db import connections
     from django.test import override_settings
 
+    late = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "ATOMIC_REQUESTS": True}
+    databases = connections.configure_settings({"default": {}, "late": late})
     block = None if change is None else {**settings.TENURE, **change}
-    with override_settings(TENURE=block):
+    with override_settings(TENURE=block), patch.dict(connections.databases, {"late": databases["late"]}):
         messages = [str(message.msg) for message in run_checks() if str(message.id).startswith("tenure.")]
     assert len(messages) == 1
     assert said in messages[0]

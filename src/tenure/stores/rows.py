@@ -7,7 +7,22 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tenure.core.calls import Advance, Audit, Call
+from tenure.core.calls import (
+    Advance,
+    Audit,
+    Call,
+    CountAudit,
+    Get,
+    GetRecord,
+    ListAudit,
+    ListLatest,
+    ListRecords,
+    ListSubject,
+    RevokedSince,
+    Scan,
+    ScanAudit,
+    Survey,
+)
 from tenure.core.family import Head
 from tenure.core.session import FOREVER, AuditEntry, Page, Session
 
@@ -101,3 +116,13 @@ def runs(calls: Sequence[Call[Any]]) -> Iterator[tuple[type[Call[Any]], list[Any
             seen.add(call.session_id)
     if kind is not None:
         yield kind, run
+
+
+def only_reads(calls: Sequence[Call[Any]]) -> bool:
+    """Whether a batch needs no write lock: SQLite has one, and waiting for it can fail."""
+    return all(type(call) in _READS for call in calls)
+
+
+_READS = {
+    Get, ListSubject, ListAudit, ListLatest, Survey, CountAudit, RevokedSince, Scan, ScanAudit, GetRecord, ListRecords,
+}  # fmt: skip

@@ -3,10 +3,11 @@ the database has none."""
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from tenure.core.errors import StoreUnavailable
 from tenure.integrations.django.conf import tenure
 from tenure.integrations.django.models import AuditEntry, Session
 
@@ -53,9 +54,12 @@ class SessionAdmin(_ReadOnly):
     @admin.action(description="End the chosen sessions", permissions=["end"])
     def end_sessions(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
         """End sessions at once: their access tokens are refused, too."""
-        ended = sum(
-            tenure().revoke(session.pk, reason="ended_by_admin", by=f"admin {request.user.pk}") for session in chosen
-        )
+        ended = 0
+        try:
+            for session in chosen:
+                ended += tenure().revoke(session.pk, reason="ended_by_admin", by=f"admin {request.user.pk}")
+        except StoreUnavailable as problem:
+            self.message_user(request, str(problem), messages.ERROR)
         self.message_user(request, f"{ended} sessions were ended.")
 
     def has_end_permission(self, request: HttpRequest) -> bool:

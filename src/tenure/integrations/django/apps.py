@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.checks import register
+from django.core.signals import request_started
 
 
 class TenureConfig(AppConfig):
@@ -12,9 +13,10 @@ class TenureConfig(AppConfig):
     verbose_name = "tenure: sessions"
 
     def ready(self) -> None:
-        """Register the settings' checks and the signals of accounts."""
-        from tenure.integrations.django import signals
+        """Register the settings' checks and the signals of accounts and requests."""
+        from tenure.integrations.django import conf, signals
         from tenure.integrations.django.checks import check_settings
 
         register(check_settings)
         signals.connect()
+        request_started.connect(conf.open_before_views, dispatch_uid="tenure-open")

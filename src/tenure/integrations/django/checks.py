@@ -1,6 +1,6 @@
 """System checks: `manage.py check` and runserver report wrong settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
@@ -13,6 +13,11 @@ from tenure.integrations.django.conf import cookies_of, given, policy_of
 from tenure.integrations.embedded import OTHER_SITE
 
 SUPPORTED = ("postgresql", "sqlite")
+
+_LOCKS_LATE = (
+    "With ATOMIC_REQUESTS on SQLite, a view that reads and then writes fails at once (database is locked) while another"
+    ' process writes. Let transactions wait for each other: "OPTIONS": {"transaction_mode": "IMMEDIATE"}.'
+)
 
 
 def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
@@ -35,8 +40,16 @@ def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMes
         elif connections[block["DATABASE"]].vendor not in SUPPORTED:
             message = "Sessions can be kept in PostgreSQL and SQLite. Name another of DATABASES, or a STORE."
             found.append(Error(message, id="tenure.E003"))
+        elif _locks_late(connections[block["DATABASE"]].settings_dict):
+            found.append(Warning(_LOCKS_LATE, id="tenure.W003"))
     elif block["STORE"] == "memory://":
         found.append(Warning("The memory store forgets all sessions with the process.", id="tenure.W001"))
     if not str(block["ISSUER"]).startswith(("https://", "http://127.0.0.1", "http://localhost")):
         found.append(Error("ISSUER is the https address at which people reach this site.", id="tenure.E004"))
     return found
+
+
+def _locks_late(database: Mapping[str, Any]) -> bool:
+    sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
+    immediate = database["OPTIONS"].get("transaction_mode") in ("IMMEDIATE", "EXCLUSIVE")
+    return sqlite and bool(database["ATOMIC_REQUESTS"]) and not immediate

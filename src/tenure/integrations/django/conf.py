@@ -20,14 +20,16 @@ TENURE = {
 }
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.db import connections
 from django.utils.module_loading import import_string
 
-from tenure.core.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError, StoreUnavailable
 from tenure.core.origins import origin_of
 from tenure.core.policy import Policy
 from tenure.http.cookies import CookieTransport
@@ -88,6 +90,16 @@ def tenure() -> Tenure:
 def service() -> Service:
     """The parts that the endpoints share."""
     return _parts()[1]
+
+
+def open_before_views(**_: Any) -> None:
+    """With SQLite, open the Tenure at the first request, not within a view's transaction.
+
+    Opening makes the first signing key, in another thread, which would wait for the view's lock.
+    """
+    with contextlib.suppress(ConfigurationError, StoreUnavailable):
+        if not _opened and (block := given())["STORE"] is None and connections[block["DATABASE"]].vendor == "sqlite":
+            tenure()
 
 
 def reset() -> None:

@@ -16,7 +16,7 @@ from tenure.core.forking import survive_forks
 from tenure.core.session import Session
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.outages import unavailable
-from tenure.stores.rows import SESSION_COLUMNS, micros, runs, session_of
+from tenure.stores.rows import SESSION_COLUMNS, micros, only_reads, runs, session_of
 from tenure.stores.sql.statements import Statements, answers_to, dialect
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class DjangoStore:
             if self._vendor == "sqlite" and not connection.in_atomic_block:
                 # SQLite fails at once if a transaction that has read wants to write after another process has written.
                 connection.ensure_connection()
-                connection.transaction_mode = "IMMEDIATE"
+                connection.transaction_mode = None if only_reads(calls) else "IMMEDIATE"
             with transaction.atomic(using=self._alias):
                 return answers_to(runs(calls), _Executor(connection), self._statements, _advance)
         except OperationalError as problem:

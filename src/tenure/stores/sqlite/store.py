@@ -16,28 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tenure.core.calls import (
-    Advance,
-    Call,
-    CountAudit,
-    Get,
-    GetRecord,
-    ListAudit,
-    ListLatest,
-    ListRecords,
-    ListSubject,
-    RevokedSince,
-    Scan,
-    ScanAudit,
-    Survey,
-)
+from tenure.core.calls import Advance, Call
 from tenure.core.errors import ConfigurationError
 from tenure.core.forking import survive_forks
 from tenure.core.session import Session
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard
 from tenure.stores.outages import unavailable
-from tenure.stores.rows import micros, runs
+from tenure.stores.rows import micros, only_reads, runs
 from tenure.stores.sql.statements import answers_to, dialect
 from tenure.stores.sqlite.schema import open_file
 
@@ -140,8 +126,7 @@ class SqliteStore:
 
     def _transaction(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
         connection = self._connection = self._connection or open_file(self._path)
-        reads_only = all(type(call) in _READS for call in calls)
-        connection.execute("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+        connection.execute("BEGIN" if only_reads(calls) else "BEGIN IMMEDIATE")
         try:
             answers = answers_to(runs(calls), connection, _STATEMENTS, _advance)
             connection.execute("COMMIT")
@@ -182,8 +167,3 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     if any(answers):
         connection.execute(_ADVANCE_MATCHING, batch)
     return answers
-
-
-_READS = {
-    Get, ListSubject, ListAudit, ListLatest, Survey, CountAudit, RevokedSince, Scan, ScanAudit, GetRecord, ListRecords,
-}  # fmt: skip
