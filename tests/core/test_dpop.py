@@ -9,6 +9,7 @@ from tenure import Tenure
 from tenure.core import dpop
 from tenure.core.dpop import Proofs
 from tenure.core.errors import InvalidProof, UseNonce
+from tenure.core.proof_jwt import public_key
 from tests.conftest import Clock
 from tests.dpop import Key, b64
 
@@ -201,14 +202,13 @@ def test_a_thumbprint_is_that_of_the_rfc() -> None:
         "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
         "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
     }
-    thumbprint, _ = dpop._key_of({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk})
-    assert thumbprint == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+    assert public_key(jwk, "ES256").thumbprint == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
 
 def test_a_short_rsa_key_is_refused() -> None:
     jwk = {"kty": "RSA", "n": b64(b"\xff" * 128), "e": "AQAB"}
     with pytest.raises(InvalidProof, match="2048"):
-        dpop._key_of({"typ": "dpop+jwt", "alg": "RS256", "jwk": jwk})
+        public_key(jwk, "RS256")
 
 
 def test_keys_of_the_proofs_are_not_of_the_store(clock: Clock) -> None:

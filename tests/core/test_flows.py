@@ -285,7 +285,7 @@ def test_ending_by_token_asks_whose_it_is_and_what_it_is_bound_to(issuer: Issuer
     flow.answer(session())
     assert flow.result() is True
     flow = Flow(end_by_token(issuer, old, client_id=None, **ended))
-    assert flow.answer(session(binding="dpop:key")) == event("stolen_token_refused")
+    assert flow.answer(session(binding="dpop:key")) == event("stolen_token_refused", bound="key")
     flow.fails(None, StolenTokenRefused, StolenTokenRefused.message)
     flow = Flow(end_by_token(issuer, old, client_id=None, binding="dpop:key", **ended))
     assert flow.answer(session(binding="dpop:key")) == revoke

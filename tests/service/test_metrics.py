@@ -32,10 +32,10 @@ def test_what_happened_is_counted(tmp_path: Path, workers: str) -> None:
         time.sleep(0.2)
         found = metrics(port)
         text = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
-    assert found['tenure_events_total{kind="logged_in",reason=""}'] == 1
-    assert found['tenure_events_total{kind="refreshed",reason=""}'] == 2
-    assert found['tenure_events_total{kind="reuse_detected",reason=""}'] == 1
-    assert found['tenure_events_total{kind="revoked",reason="reuse_detected"}'] == 1
+    assert found['tenure_events_total{bound="",kind="logged_in",reason=""}'] == 1
+    assert found['tenure_events_total{bound="",kind="refreshed",reason=""}'] == 2
+    assert found['tenure_events_total{bound="",kind="reuse_detected",reason=""}'] == 1
+    assert found['tenure_events_total{bound="",kind="revoked",reason="reuse_detected"}'] == 1
     assert found['tenure_refused_total{code="invalid_grant",reason="reuse_detected"}'] == 1
     assert found['tenure_refused_total{code="invalid_token",reason=""}'] == 1
     assert found['tenure_store_seconds_count{call="Advance"}'] == 3

@@ -34,10 +34,12 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 outer.asked += 1
                 outer.refuse -= 1
-                self.send_response(204 if outer.refuse < 0 else 503)
-                self.end_headers()
-                if outer.refuse < 0:
+                accepted = outer.refuse < 0
+                if accepted:  # before the response, after which the next message may come, in another thread
                     outer.told.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(204 if accepted else 503)
+                self.end_headers()
+                if accepted:
                     outer.arrived.release()
 
             def log_message(self, *_: object) -> None:

@@ -1,17 +1,24 @@
 """A session's binding to a key that only its owner's device has.
 
 A bound session is refreshed with a proof of its key, and without one a copied token is worth nothing. A binding is kept
-as text, so that the store's compare-and-set can compare it: the kind, and the key's thumbprint (RFC 7638).
+as text, so that the store's compare-and-set can compare it: the kind, and the key.
 
-    dpop:<thumbprint>    the proof is one by RFC 9449, made for the request
+    dpop:<thumbprint>    (RFC 7638) the proof is one by RFC 9449, made for the request
+    dbsc:<public key>    the proof is a short-lived cookie, which the browser gets only for a signed challenge
 
-A session is bound once, at login or at a rotation, and never unbound. An unbound token's holder who rotates first binds
-the session to their own key; the other's next refresh is then a fork, as ever.
+A session is bound once, at login, at a rotation, or by a browser's registration, and never unbound. An unbound token's
+holder who rotates first binds the session to their own key; the other's next refresh is then a fork, as ever.
 """
 
+import base64
+import json
+from collections.abc import Mapping
 from typing import Literal
 
+Bound = Literal["key", "device"]
+
 _DPOP = "dpop:"
+_DBSC = "dbsc:"
 
 
 def dpop_binding(thumbprint: str) -> str:
@@ -24,6 +31,23 @@ def thumbprint_of(binding: str | None) -> str | None:
     return binding.removeprefix(_DPOP) if binding is not None and binding.startswith(_DPOP) else None
 
 
-def bound_to(binding: str | None) -> Literal["key"] | None:
-    """What a session is bound to, in a word for people."""
-    return None if binding is None else "key"
+def device_binding(jwk: Mapping[str, str]) -> str:
+    """The binding to a browser's key. jwk: the members of the public key that are required (RFC 7638 section 3.2)."""
+    spelled = json.dumps(dict(sorted(jwk.items())), separators=(",", ":"))
+    return _DBSC + base64.urlsafe_b64encode(spelled.encode()).decode().rstrip("=")
+
+
+def device_key(binding: str | None) -> Mapping[str, str] | None:
+    """The public key of a browser's device, as a JWK, or None for another binding."""
+    if binding is None or not binding.startswith(_DBSC):
+        return None
+    spelled = binding.removeprefix(_DBSC)
+    jwk: Mapping[str, str] = json.loads(base64.urlsafe_b64decode(spelled + "=" * (-len(spelled) % 4)))
+    return jwk
+
+
+def bound_to(binding: str | None) -> Bound | None:
+    """What a session is bound to, in a word for people: a key that its client keeps, or the browser's device."""
+    if binding is None:
+        return None
+    return "device" if binding.startswith(_DBSC) else "key"

@@ -10,7 +10,6 @@ were seen are remembered, in bounded memory, until they are too old anyway.
 import base64
 import hashlib
 import hmac
-import json
 import re
 import struct
 from collections import OrderedDict
@@ -19,27 +18,22 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError
-
-from tenure.core.access import Claims, VerifyingKey
+from tenure.core.access import Claims
 from tenure.core.errors import InvalidProof, ProofRefused, ProofRequired, UseNonce
-from tenure.core.keys import import_jwk
 from tenure.core.origins import origin_of
-from tenure.core.signatures import Verify, verifying
+from tenure.core.proof_jwt import check_header, json_object, parts_of, public_key
+from tenure.core.signatures import Verify
 
 ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "RS256")
 """What a proof may be signed with: as access tokens, but never by a shared key."""
 
 TYPE = "dpop+jwt"
-MAX_PROOF_CHARS = 4096
 WINDOW_SECONDS = 60.0
 NONCE_SECONDS = 300
 REMEMBERED = 100_000
 _KNOWN_KEYS = 1000
 _JTI_CHARS = 512
-_RSA_BITS = 2048
 _NONCE = struct.Struct(">I12s")
-_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -70,30 +64,30 @@ class Proofs:
         urls: the addresses by which the client may know the resource. access_token: the token that comes with it, at a
         resource. with_nonce: require a nonce of ours. Raises InvalidProof, and UseNonce.
         """
-        header, payload, signature, signing_input = _parts(proof)
+        header, payload, signature, signing_input = parts_of(proof, "DPoP")
         thumbprint, verify = self._key(header)
-        claims = _json_object(payload, "payload")
+        claims = json_object(payload, "payload of the DPoP proof")
         now = self._now()
         _check_request(claims, method, urls)
         if access_token is not None and not _same(claims.get("ath"), _hash(access_token)):
-            raise InvalidProof("The proof is not for this access token (ath).")
+            raise InvalidProof("The proof is not for this access token (ath).", "ath")
         if with_nonce and not self._is_nonce(claims.get("nonce"), now):
             raise UseNonce(self.nonce())
         # A nonce shows when a proof was made, whatever the device's clock says (section 11.1).
         if not with_nonce and not abs(now - claims["iat"]) <= WINDOW_SECONDS:
             raise InvalidProof(
-                f"The proof's iat is more than {WINDOW_SECONDS:g} seconds off. Check the device's clock."
+                f"The proof's iat is more than {WINDOW_SECONDS:g} seconds off. Check the device's clock.", "iat"
             )
         if not verify(signing_input, signature):
-            raise InvalidProof("The proof's signature is wrong.")
-        self._remember(thumbprint, claims["jti"], now, 2.0 * (NONCE_SECONDS if with_nonce else WINDOW_SECONDS))
+            raise InvalidProof("The proof's signature is wrong.", "signature")
+        self.once(thumbprint, claims["jti"], 2.0 * (NONCE_SECONDS if with_nonce else WINDOW_SECONDS))
         return thumbprint
 
     def _key(self, segment: str) -> tuple[str, Verify]:
         """The key in a header, which is the same for all proofs of a client: checked once."""
         known = self._keys.get(segment)
         if known is None:
-            known = self._keys[segment] = _key_of(_json_object(segment, "header"))
+            known = self._keys[segment] = _key_of(segment)
             if len(self._keys) > _KNOWN_KEYS:
                 self._keys.popitem(last=False)
         return known
@@ -103,27 +97,31 @@ class Proofs:
         accepted = (_nonce(one, key) for one in (step, step - 1) for key in self._nonce_keys)
         return isinstance(nonce, str) and any(_same(nonce, one) for one in accepted)
 
-    def _remember(self, thumbprint: str, jti: str, now: float, seconds: float) -> None:
-        """Raise InvalidProof for a proof that was seen before; remember this one for as long as it would be good."""
+    def once(self, key: str, jti: str, seconds: float) -> None:
+        """Raise InvalidProof for a proof that was seen before; remember this one for as long as it would be good.
+
+        key: names the key that made it. seconds: for how long.
+        """
+        now = self._now()
         seen = self._seen.setdefault(seconds, OrderedDict())
         while seen and (len(seen) >= REMEMBERED or next(iter(seen.values())) <= now):
             seen.popitem(last=False)
-        name = hashlib.sha256(f"{thumbprint} {jti}".encode("utf-8", "surrogatepass")).digest()[:16]
+        name = hashlib.sha256(f"{key} {jti}".encode("utf-8", "surrogatepass")).digest()[:16]
         if name in seen:
-            raise InvalidProof("The proof was used before (jti). Make a new one for each request.")
+            raise InvalidProof("The proof was used before (jti). Make a new one for each request.", "replayed")
         seen[name] = now + seconds
 
 
 def _check_request(claims: Mapping[str, Any], method: str, urls: Collection[str]) -> None:
     jti, issued_at, url = claims.get("jti"), claims.get("iat"), claims.get("htu")
     if not isinstance(jti, str) or not 0 < len(jti) <= _JTI_CHARS:
-        raise InvalidProof(f"The proof's jti is text of 1 to {_JTI_CHARS} characters.")
+        raise InvalidProof(f"The proof's jti is text of 1 to {_JTI_CHARS} characters.", "jti")
     if claims.get("htm") != method:
-        raise InvalidProof(f"The proof is not for the method {method} (htm).")
+        raise InvalidProof(f"The proof is not for the method {method} (htm).", "htm")
     if not isinstance(url, str) or _normal(url) not in map(_normal, urls):
-        raise InvalidProof(f"The proof is not for this address (htu): {' or '.join(sorted(urls))}.")
+        raise InvalidProof(f"The proof is not for this address (htu): {' or '.join(sorted(urls))}.", "htu")
     if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
-        raise InvalidProof("The proof's iat is a number of seconds.")
+        raise InvalidProof("The proof's iat is a number of seconds.", "iat")
 
 
 def proven(
@@ -134,64 +132,23 @@ def proven(
     Raises ProofRequired (RFC 9449 section 7.1).
     """
     if claims.thumbprint is None and proof is not None:
-        raise ProofRefused("The access token is not bound to a key: send it as Authorization: Bearer.")
+        raise ProofRefused("The access token is not bound to a key: send it as Authorization: Bearer.", "unbound")
     if claims.thumbprint is not None:
         if proof is None:
             raise ProofRequired
         try:
             thumbprint = proofs.check(proof, method=method, urls=urls, access_token=access_token)
         except InvalidProof as problem:
-            raise ProofRefused(str(problem)) from None
+            raise ProofRefused(str(problem), problem.reason) from None
         if thumbprint != claims.thumbprint:
-            raise ProofRefused("The proof is of another key than the one that the access token is bound to.")
+            raise ProofRefused("The proof is of another key than the one that the access token is bound to.", "key")
     return claims
 
 
-def _parts(proof: str) -> tuple[str, str, bytes, bytes]:
-    """The header and the payload as they are spelled, the signature, and what it is over."""
-    if not isinstance(proof, str) or len(proof) > MAX_PROOF_CHARS:
-        raise InvalidProof(f"A DPoP proof is text of at most {MAX_PROOF_CHARS} characters.")
-    if "," in proof:
-        raise InvalidProof("There is more than one DPoP proof in the request.")
-    try:
-        header, payload, signature = proof.split(".")
-        return header, payload, _decoded(signature), f"{header}.{payload}".encode("ascii")
-    except ValueError:
-        raise InvalidProof("The DPoP proof is not a JWT.") from None
-
-
-def _json_object(segment: str, what: str) -> Mapping[str, Any]:
-    try:
-        content = json.loads(_decoded(segment))
-    except (ValueError, RecursionError):
-        raise InvalidProof(f"The {what} of the DPoP proof is not JSON.") from None
-    if not isinstance(content, dict):
-        raise InvalidProof(f"The {what} of the DPoP proof is not an object.")
-    return content
-
-
-def _key_of(header: Mapping[str, Any]) -> tuple[str, Verify]:
-    if header.get("typ") != TYPE:
-        raise InvalidProof(f"The proof's type (typ) is not {TYPE}.")
-    algorithm, jwk = header.get("alg"), header.get("jwk")
-    if algorithm not in ALGORITHMS:
-        raise InvalidProof(f"A proof is signed with {', '.join(ALGORITHMS[:-1])} or {ALGORITHMS[-1]} (alg).")
-    if "crit" in header:
-        raise InvalidProof("The proof requires unsupported extensions (crit).")
-    if not isinstance(jwk, dict) or not all(isinstance(value, str | list | bool) for value in jwk.values()):
-        raise InvalidProof("The proof lacks its public key (jwk).")
-    if any(name in jwk for name in _PRIVATE):
-        raise InvalidProof("The proof has a private key in it (jwk). That key must not be used any more.")
-    name = "Ed25519" if algorithm == "EdDSA" else algorithm
-    try:
-        public = {part: jwk[part] for part in ("kty", "crv", "x", "y", "n", "e") if part in jwk}
-        if name == "RS256" and len(_decoded(jwk["n"])) * 8 < _RSA_BITS:
-            raise InvalidProof(f"An RSA key of a proof has {_RSA_BITS} bits or more.")
-        key = import_jwk(public)
-        VerifyingKey(name, key)
-        return key.thumbprint(), verifying(name, key)
-    except (ValueError, TypeError, KeyError, JoseError):
-        raise InvalidProof("The proof's public key (jwk) does not fit its algorithm.") from None
+def _key_of(segment: str) -> tuple[str, Verify]:
+    header = json_object(segment, "header of the DPoP proof")
+    key = public_key(header.get("jwk"), check_header(header, TYPE, ALGORITHMS))
+    return key.thumbprint, key.verify
 
 
 @lru_cache(maxsize=1000)
@@ -222,9 +179,3 @@ def _hash(access_token: str) -> str:
 
 def _same(given: object, expected: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
-
-
-def _decoded(segment: str) -> bytes:
-    if not re.fullmatch("[A-Za-z0-9_-]+", segment):
-        raise ValueError("no base64url")
-    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))

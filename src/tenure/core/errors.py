@@ -99,6 +99,24 @@ class InvalidProof(TenureError):
     code = "invalid_dpop_proof"
     message = "A DPoP proof is needed."
 
+    def __init__(self, message: str | None = None, reason: str | None = "missing") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class InvalidDeviceProof(InvalidProof):
+    """The browser's proof of its device's key is missing, malformed, late, or of another key (DBSC, section 9.10)."""
+
+    code = "invalid_device_proof"
+    message = "A proof of the device's key is needed: Secure-Session-Response."
+
+
+class DeviceProofDelayed(TenureError):
+    """The browser could not show its device's key just now. Nothing has changed; nobody is logged out."""
+
+    code = "temporarily_unavailable"
+    message = "This session is bound to a device, which the browser could not show just now. Try again shortly."
+
 
 class UseNonce(InvalidProof):
     """The DPoP proof needs the server's `nonce`: make another one with it (RFC 9449 section 8)."""
@@ -107,7 +125,7 @@ class UseNonce(InvalidProof):
     message = "The proof needs a nonce of this server: the one in the DPoP-Nonce header."
 
     def __init__(self, nonce: str) -> None:
-        super().__init__()
+        super().__init__(reason=None)
         self.nonce = nonce
 
 
@@ -146,6 +164,10 @@ class ProofRefused(ProofRequired):
     """The access token is bound to a key, and the proof that came with it is not good (RFC 9449 section 7.1)."""
 
     code = "invalid_dpop_proof"
+
+    def __init__(self, message: str, reason: str | None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class InsufficientScope(TenureError):

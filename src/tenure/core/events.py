@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from tenure.core.binding import Bound
+
 Kind = Literal[
     "logged_in",
     "refreshed",
@@ -18,6 +20,7 @@ Kind = Literal[
     "expired",
     "forged_token_refused",
     "stolen_token_refused",
+    "bound",
 ]
 
 
@@ -27,7 +30,8 @@ class Event:
 
     at: when, in seconds, UTC. session_id: hexadecimal, as in the access token's `sid`. generation: the presented
     refresh token's place in its family. reason and by: why a session was ended, and by whom. address: where a login, a
-    theft or the end of a session came from, if known.
+    theft or the end of a session came from, if known. bound: what the session is bound to, if anything: a "key" that
+    its client keeps, or the browser's "device".
     """
 
     kind: Kind
@@ -39,6 +43,7 @@ class Event:
     reason: str | None = None
     by: str | None = None
     address: str | None = None
+    bound: Bound | None = None
 
 
 Hook = Callable[[Event], object]

@@ -5,9 +5,11 @@
 
 from typing import Any
 
+from tenure.core.binding import bound_to
 from tenure.core.calls import Get, ListAudit, ListSubject, Revoke, RevokeSubject
 from tenure.core.effects import Flow, call
 from tenure.core.errors import (
+    DeviceProofDelayed,
     ForgedToken,
     InvalidGrant,
     InvalidProof,
@@ -26,6 +28,8 @@ REVOCATION_LOST = "revocation_lost"
 """Why a session is ended that was ended before, after the store has lost that."""
 
 MAX_ENTRIES = 1000
+_REGISTERING_SECONDS = 120
+"""For how long after its login a session's requests may not have heard yet that it was bound to a device."""
 
 
 def genuine(issuer: Issuer, text: str) -> Flow[RefreshToken]:
@@ -62,6 +66,8 @@ def check_binding(issuer: Issuer, session: Session, binding: str | None, now: fl
         if issuer.policy.binding == "required" and binding is None:
             raise InvalidProof
     elif session.binding != binding:
+        if bound_to(session.binding) == "device" and now <= session.created_at + _REGISTERING_SECONDS:
+            raise DeviceProofDelayed  # the request was under way while the browser registered
         yield event_of("stolen_token_refused", now, session, address=address or None)
         if issuer.policy.at_missing_proof == "end_session":
             yield from end_session(issuer, session.id, reason="stolen_token", by="policy", address=address)
@@ -143,4 +149,4 @@ def end_by_token(
 
 def event_of(kind: Kind, now: float, session: Session, **details: Any) -> Event:
     """Something that happened to `session` at `now` (seconds, UTC)."""
-    return Event(kind, now, session.id, session.subject, session.client_id, **details)
+    return Event(kind, now, session.id, session.subject, session.client_id, bound=bound_to(session.binding), **details)

@@ -23,7 +23,8 @@ from tenure.core.errors import (
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
 from tenure.core.session import Session
-from tenure.http.cookies import Cookies
+from tenure.http.cookies import Cookies, Header
+from tenure.http.dbsc import offer
 from tenure.http.marks import MARK_ID_BYTES, device_mark, device_of
 from tenure.http.messages import (
     NotFound,
@@ -38,7 +39,7 @@ from tenure.http.messages import (
     query,
     text,
 )
-from tenure.http.presented import end_replaced, is_junk, own_refresh_token
+from tenure.http.presented import end_replaced, genuine_token, is_junk, own_refresh_token
 from tenure.http.proofs import binding_of
 from tenure.http.service import Service, caller, pair_response, renewed_just_now, token_answer
 
@@ -85,7 +86,12 @@ def login(service: Service, request: Request) -> Flow[Response]:
         pair = yield from begin()
     yield from end_replaced(service.issuer, cookies, pair.session_id)
     mark = device_mark(username, service.issuer.mark_keys[0], service.issuer.random(MARK_ID_BYTES))
-    return pair_response(pair, cookies, cookies.set_device(mark))
+    return login_response(service, pair, cookies, cookies.set_device(mark))
+
+
+def login_response(service: Service, pair: TokenPair, cookies: Cookies | None, *more: Header) -> Response:
+    """The response of a login: with a cookie, it offers the browser to bind the session to its device."""
+    return pair_response(pair, cookies, *more, *offer(service, cookies, pair))
 
 
 def _make_room(service: Service, cookies: Cookies, subject: str) -> Flow[bool]:
@@ -150,8 +156,8 @@ def throttled_refresh(
 
     Forged tokens cost only arithmetic and are not counted, so nobody is limited by what others forge.
     """
-    binding = binding_of(service, request)
     genuine = yield from existing.genuine(service.issuer, token)
+    binding = binding_of(service, request, genuine.session_id.hex())
     # Whoever shows another key, or none, is counted apart: a thief must not keep the owner of a bound session waiting.
     counted = genuine.session_id.hex() if binding is None else f"{genuine.session_id.hex()} {binding}"
     wait = yield from ask("throttle", service.throttle.refresh, counted, slow=False)
@@ -180,7 +186,8 @@ def logout(service: Service, request: Request) -> Flow[Response]:
     token, _ = yield from _presented(service, request)
     ended = {"reason": "logged_out", "by": "owner", "address": request.address}
     if token is not None:
-        binding = binding_of(service, request)
+        presented = genuine_token(service.issuer, token)
+        binding = binding_of(service, request, None if presented is None else presented.session_id)
         yield from existing.end_by_token(service.issuer, token, client_id=FIRST_PARTY, binding=binding, **ended)
     elif access_token(request) is not None:
         try:

@@ -130,6 +130,10 @@ class Cookies:
         """Whether this navigation returns from a refresh."""
         return bool(self._all(self.transport.host_name("bounced")))
 
+    def proven_marks(self) -> list[str]:
+        """The marks of browsers that have just proven their device's key."""
+        return self._all(self.proven_name)
+
     def set_refresh(self, refresh_token: str, session_id: str, max_age: int) -> list[Header]:
         """The headers that set `refresh_token` and its companion for `max_age` seconds.
 
@@ -148,7 +152,7 @@ class Cookies:
 
     def clear(self) -> list[Header]:
         """The headers that clear the session's cookies, but not the device marks."""
-        return [*self.set_refresh("", "", 0), self.set_access("", 0)]
+        return [*self.set_refresh("", "", 0), self.set_access("", 0), self.set_proven("", 0)]
 
     def set_access(self, access_token: str, max_age: int) -> Header:
         """The header that sets an access token for pages without JavaScript. SameSite=Lax, so that the user is logged
@@ -158,6 +162,20 @@ class Cookies:
     def set_device(self, mark: str) -> Header:
         """The header that sets a device mark."""
         return self._here(self._device_name, mark, DEVICE_SECONDS)
+
+    def set_proven(self, mark: str, max_age: int) -> Header:
+        """The header that sets the mark of a browser that has proven its device's key, for `max_age` seconds."""
+        return self._here(self.proven_name, mark, max_age)
+
+    @property
+    def proven_name(self) -> str:
+        """The name of that mark's cookie."""
+        return f"{'__Secure-' if self.transport.secure else ''}{self.transport.prefix}-proven"
+
+    @property
+    def attributes_here(self) -> str:
+        """The attributes of the cookies that browsers send to the endpoints only, without Max-Age."""
+        return f"Path={self.path}; HttpOnly; SameSite=Strict{'; Secure' if self.transport.secure else ''}"
 
     def mark(self, expires_in: int) -> Header:
         """The header that marks a navigation as returning from a refresh, for at most the access token's lifetime of

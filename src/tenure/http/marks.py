@@ -5,6 +5,9 @@ A device mark says that a browser has logged in to an account before. Logins wit
 strangers' (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 
 A companion says which session's refresh token was issued to a browser on this host.
+
+A challenge is what a browser signs with its device's key; a device proven says that it did so a short while ago. Both
+are for one session.
 """
 
 import hmac
@@ -13,6 +16,8 @@ from collections.abc import Sequence
 from tenure.core.inputs import spelling_of
 
 MARK_ID_BYTES = 12
+CHALLENGE_SECONDS = 60
+PROVEN_SECONDS = 600
 _MAC_CHARS = 32
 
 
@@ -35,6 +40,34 @@ def companion_of(session_id: str, key: bytes) -> str:
 def session_of(companion: str, keys: Sequence[bytes]) -> str | None:
     """The session that a companion names, if one of `keys` signed it; None otherwise."""
     return _read(companion, "session", keys)
+
+
+def challenge_for(session_id: str, purpose: str, now: float, key: bytes, random_id: bytes) -> str:
+    """A challenge for a session's browser. purpose: what it may be used for. now: in seconds, UTC."""
+    return _signed(f"{session_id}:{int(now)}:{random_id.hex()}", f"challenge {purpose}", key)
+
+
+def challenged(challenge: str, purpose: str, now: float, keys: Sequence[bytes]) -> str | None:
+    """The session that a challenge of the last minute was made for; None for any other."""
+    text = _read(challenge, f"challenge {purpose}", keys)
+    if text is None:
+        return None
+    session_id, made_at, _ = text.split(":")
+    return session_id if 0 <= now - int(made_at) <= CHALLENGE_SECONDS else None
+
+
+def proven_mark(session_id: str, binding: str, now: float, key: bytes) -> str:
+    """A mark for a browser that has just proven the key that its session is bound to."""
+    return _signed(f"{session_id}:{int(now) + PROVEN_SECONDS}:{binding}", "proven", key)
+
+
+def proven_by(mark: str, session_id: str, now: float, keys: Sequence[bytes]) -> str | None:
+    """The binding whose key this session's browser has proven, if it did so in the last ten minutes; None otherwise."""
+    text = _read(mark, "proven", keys)
+    if text is None:
+        return None
+    marked, until, binding = text.split(":", 2)
+    return binding if marked == session_id and now < int(until) else None
 
 
 def _device(account: str) -> str:

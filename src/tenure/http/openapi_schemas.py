@@ -1,6 +1,8 @@
-"""The schemas of bodies, for the description in openapi.py (JSON Schema 2020-12)."""
+"""What the description in openapi.py is made of: schemas of bodies (JSON Schema 2020-12), parameters, operations."""
 
 from typing import Any
+
+from tenure.http.messages import FORM_TYPE, JSON_TYPE
 
 Schema = dict[str, Any]
 
@@ -13,6 +15,18 @@ def text(longest: int, shortest: int = 1) -> Schema:
 def object_(required: list[str], **properties: Schema) -> Schema:
     """An object with these properties."""
     return {"type": "object", "properties": properties, "required": required}
+
+
+FAILURES = {
+    400: "The request was refused; error_description says why.",
+    401: "The caller is not authenticated.",
+    403: "The caller may not do this.",
+    404: "There is no such thing.",
+    413: "The body is too large.",
+    415: "The body is of the wrong type.",
+    429: "Too many attempts; Retry-After says when to try again.",
+    503: "The store or the application did not respond; send the same request again.",
+}
 
 
 SECONDS: Schema = {"type": "integer", "minimum": 0}
@@ -34,7 +48,7 @@ SCHEMAS: dict[str, Schema] = {
         ["error", "error_description"],
         error={"type": "string"},
         error_description={"type": "string"},
-        reason={"enum": ["expired", "revoked", "reuse_detected", "unknown"]},
+        reason={"type": "string"},
     ),
     "Sessions": object_(
         ["sessions"],
@@ -50,8 +64,16 @@ SCHEMAS: dict[str, Schema] = {
                 last_used_at=SECONDS,
                 expires_at=SECONDS,
                 current={"type": "boolean"},
+                bound={"enum": ["key", "device", None]},
             ),
         },
+    ),
+    "Device": object_(
+        ["session_identifier", "refresh_url", "scope", "credentials"],
+        session_identifier={"type": "string"},
+        refresh_url={"type": "string"},
+        scope={"type": "object"},
+        credentials={"type": "array"},
     ),
     "Ended": object_(["ended"], ended={"type": "integer", "minimum": 0}),
     "Claims": object_(["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "sid", "auth_time"]),
@@ -97,3 +119,44 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Anything": {"type": "object"},
 }
+
+
+def parameter(name: str, place: str, schema: Schema, *, required: bool = True) -> Schema:
+    """A parameter of an operation. place: path, query or header."""
+    return {"name": name, "in": place, "required": required, "schema": schema}
+
+
+def operation(
+    summary: str,
+    answer: str | None,
+    failures: list[int],
+    *,
+    json: Schema | None = None,
+    body_required: bool = True,
+    form: Schema | None = None,
+    parameters: list[Schema] | None = None,
+    security: list[str] | None = None,
+) -> Schema:
+    """An operation. answer: the name of its schema, or None for no content. failures: the statuses of its refusals."""
+    success: Schema = {"description": "Done."}
+    if answer is not None:
+        success["content"] = {JSON_TYPE: {"schema": {"$ref": f"#/components/schemas/{answer}"}}}
+    refused = {"content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    operation: Schema = {
+        "summary": summary,
+        "responses": {
+            "204" if answer is None else "200": success,
+            **{str(status): {"description": FAILURES[status], **refused} for status in sorted([*failures, 503])},
+        },
+    }
+    if json is not None or form is not None:
+        media = {JSON_TYPE: {"schema": json}} if form is None else {FORM_TYPE: {"schema": form}}
+        operation["requestBody"] = {"required": body_required, "content": media}
+        for status in (413, 415):
+            operation["responses"][str(status)] = {"description": FAILURES[status], **refused}
+    if parameters:
+        operation["parameters"] = parameters
+    if security:
+        # The empty alternative: a client may also name itself in the form, without a header.
+        operation["security"] = [{scheme: []} for scheme in security] + ([{}] if "client" in security else [])
+    return operation

@@ -10,6 +10,7 @@ an error saying that its cookies don't arrive. One without a refresh token is re
 """
 
 import logging
+from dataclasses import replace
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -18,6 +19,7 @@ from tenure.core.effects import Flow
 from tenure.core.errors import (
     ApplicationFailed,
     ConfigurationError,
+    DeviceProofDelayed,
     ExpiredAccessToken,
     InvalidAccessToken,
     InvalidGrant,
@@ -29,6 +31,7 @@ from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
 from tenure.http.auth import throttled_refresh
 from tenure.http.cookies import Cookies
+from tenure.http.dbsc import offer
 from tenure.http.messages import HTML_TYPE, Request, Response, access_token, query
 from tenure.http.presented import own_refresh_token
 from tenure.http.service import Answered, NoAccessToken, Service, caller, renewed_just_now
@@ -90,14 +93,20 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
         pair = yield from throttled_refresh(service, request, own.text, FIRST_PARTY, None)
     except InvalidGrant:
         return _to_login(service, target)
-    except (StoreUnavailable, ApplicationFailed, ConfigurationError):
+    except (StoreUnavailable, ApplicationFailed, DeviceProofDelayed, ConfigurationError):
         head = _refresh_after(_AWAY_SECONDS, _continue_to(service, request, target))
         return _page(503, "One moment, please", _AWAY, [("retry-after", str(_AWAY_SECONDS))], head)
     return page_answer(service, request, pair, target)
 
 
+def login_page_answer(service: Service, request: Request, pair: TokenPair, to: str) -> Response:
+    """The response of a login by a form: set both cookies, and redirect to `to`, a path of this site (303)."""
+    answered = page_answer(service, request, pair, to)
+    return replace(answered, headers=[*answered.headers, *offer(service, _cookies(service, request), pair)])
+
+
 def page_answer(service: Service, request: Request, pair: TokenPair, to: str) -> Response:
-    """Set both cookies and redirect to `to`, a path of this site (303). Also used after a login by a form.
+    """Set both cookies and redirect to `to`, a path of this site (303).
 
     Any other target becomes "/": the session exists by now, and its response must reach the user.
     """

@@ -39,7 +39,7 @@ class Presented:
 
 def own_refresh_token(issuer: Issuer, cookies: Cookies) -> Flow[Presented | None]:
     """The genuine refresh token of this browser's own session, or None."""
-    genuine = [found for text in cookies.refresh_tokens() if (found := _genuine(issuer, text)) is not None]
+    genuine = [found for text in cookies.refresh_tokens() if (found := genuine_token(issuer, text)) is not None]
     for companions in (cookies.own_session_ids(), cookies.host_session_ids()):
         own = [found for found in genuine if found.session_id in companions]
         if own:
@@ -55,7 +55,7 @@ def own_refresh_token(issuer: Issuer, cookies: Cookies) -> Flow[Presented | None
 def is_junk(issuer: Issuer, cookies: Cookies) -> bool:
     """Whether refresh tokens came, but no genuine one."""
     texts = cookies.refresh_tokens()
-    return bool(texts) and all(_genuine(issuer, text) is None for text in texts)
+    return bool(texts) and all(genuine_token(issuer, text) is None for text in texts)
 
 
 def end_replaced(issuer: Issuer, cookies: Cookies, new_session_id: str) -> Flow[None]:
@@ -75,7 +75,8 @@ def end_replaced(issuer: Issuer, cookies: Cookies, new_session_id: str) -> Flow[
         _log.warning("the session that %s replaces was not ended: %s", new_session_id, problem)
 
 
-def _genuine(issuer: Issuer, text: str) -> Presented | None:
+def genuine_token(issuer: Issuer, text: str) -> Presented | None:
+    """A refresh token, parsed, if its tag is right; None otherwise."""
     try:
         return Presented(text, unseal(text, issuer.tag_keys))
     except ForgedToken:

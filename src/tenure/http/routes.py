@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tenure.http import admin, auth, discovery, oauth, openapi, pages, verification
+from tenure.http import admin, auth, dbsc, discovery, oauth, openapi, pages, verification
 from tenure.http.service import Endpoint, at_prefix
 
 Table = Mapping[str, Mapping[str, Endpoint]]
@@ -16,6 +16,8 @@ ROUTES: Table = {
     "/auth/sessions/{id}": {"DELETE": auth.end_session},
     "/auth/tenure.js": {"GET": discovery.browser_module},
     "/auth/continue": {"GET": pages.continue_},
+    "/auth/dbsc/register": {"POST": dbsc.register},
+    "/auth/dbsc/refresh": {"POST": dbsc.refresh},
     "/auth/verify": {"GET": verification.verify},
     "/auth/revoked": {"GET": verification.revoked},
     "/oauth/token": {"POST": oauth.token},

@@ -14,6 +14,7 @@ from tenure.core.effects import Flow
 from tenure.core.errors import (
     ApplicationFailed,
     ConfigurationError,
+    DeviceProofDelayed,
     InsufficientScope,
     InvalidAccessToken,
     InvalidClient,
@@ -126,6 +127,7 @@ _STATUS: list[tuple[type[TenureError], int]] = [
     (InsufficientScope, 403),
     (StoreUnavailable, 503),
     (ApplicationFailed, 503),
+    (DeviceProofDelayed, 503),
     (ConfigurationError, 503),
 ]
 
@@ -167,7 +169,7 @@ def error_response(problem: TenureError) -> Response:
     headers: list[tuple[str, str]] = []
     if isinstance(problem, RequestError):
         status, headers = problem.status, list(problem.headers)
-    elif isinstance(problem, StoreUnavailable | ApplicationFailed | ConfigurationError):
+    elif isinstance(problem, StoreUnavailable | ApplicationFailed | DeviceProofDelayed | ConfigurationError):
         headers.append(("retry-after", "1"))
     elif isinstance(problem, InvalidClient):
         headers.append(("www-authenticate", 'Basic realm="tenure", Bearer realm="tenure"'))

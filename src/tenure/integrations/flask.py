@@ -21,9 +21,10 @@ from tenure.core.access import Claims
 from tenure.core.errors import ConfigurationError, TenureError
 from tenure.core.inputs import check_setting
 from tenure.core.issuer import Issuer, TokenPair
+from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies, CookieTransport
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
-from tenure.http.pages import page_answer, page_session
+from tenure.http.pages import login_page_answer, page_session
 from tenure.http.presented import end_replaced
 from tenure.http.service import (
     PREFIX,
@@ -36,7 +37,6 @@ from tenure.http.service import (
     caller,
     endpoint_for,
     error_response,
-    pair_response,
 )
 from tenure.integrations.embedded import check_granted, embedded, own_endpoints
 from tenure.sessions import Tenure
@@ -109,8 +109,9 @@ class Sessions:
 
         A session whose cookie is replaced ends.
         """
-        cookies = _of().service.cookies_of(_request(b"")) if cookie else None
-        return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
+        service = _of().service
+        cookies = service.cookies_of(_request(b"")) if cookie else None
+        return self._ending_replaced(login_response(service, pair, cookies), pair, cookies)
 
     def answer_page(self, pair: TokenPair, to: str = "/") -> flask.Response:
         """The response of a login by a form: both tokens in cookies, and a redirect to a path of this site.
@@ -118,7 +119,7 @@ class Sessions:
         A session whose cookie is replaced ends.
         """
         service, asked = _of().service, _request(b"")
-        return self._ending_replaced(page_answer(service, asked, pair, to), pair, service.cookies_of(asked))
+        return self._ending_replaced(login_page_answer(service, asked, pair, to), pair, service.cookies_of(asked))
 
     def _ending_replaced(self, response: Response, pair: TokenPair, cookies: Cookies | None) -> flask.Response:
         if cookies is not None:

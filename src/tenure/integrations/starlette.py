@@ -20,10 +20,11 @@ from starlette.websockets import WebSocket, WebSocketState
 from tenure.core.access import Claims
 from tenure.core.errors import ConfigurationError, InvalidAccessToken, TenureError
 from tenure.core.issuer import TokenPair
+from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies, CookieTransport
 from tenure.http.messages import Request, access_token
 from tenure.http.messages import Response as OurResponse
-from tenure.http.pages import page_answer, page_session
+from tenure.http.pages import login_page_answer, page_session
 from tenure.http.presented import end_replaced
 from tenure.http.service import (
     PREFIX,
@@ -34,7 +35,6 @@ from tenure.http.service import (
     Service,
     Throttle,
     error_response,
-    pair_response,
 )
 from tenure.integrations.asgi import request_of, routes_of, starlette_response
 from tenure.integrations.embedded import embedded, own_endpoints
@@ -96,7 +96,7 @@ class Sessions:
         A session whose cookie is replaced ends once the response is sent.
         """
         cookies = self.service.cookies_of(request_of(request.scope)) if cookie else None
-        return self._ending_replaced(pair_response(pair, cookies), pair, cookies)
+        return self._ending_replaced(login_response(self.service, pair, cookies), pair, cookies)
 
     async def of(self, connection: HTTPConnection) -> Claims:
         """The claims of a request's access token. Raises InvalidAccessToken."""
@@ -108,7 +108,9 @@ class Sessions:
         A session whose cookie is replaced ends once the response is sent.
         """
         asked = request_of(request.scope)
-        return self._ending_replaced(page_answer(self.service, asked, pair, to), pair, self.service.cookies_of(asked))
+        return self._ending_replaced(
+            login_page_answer(self.service, asked, pair, to), pair, self.service.cookies_of(asked)
+        )
 
     def _ending_replaced(self, response: OurResponse, pair: TokenPair, cookies: Cookies | None) -> Response:
         answered = starlette_response(response)

@@ -57,7 +57,7 @@ class Telemetry:
         self._told[type(observation)](observation)
 
     def _happened(self, event: Event) -> None:
-        attributes = _known({"tenure.event": event.kind, "tenure.reason": event.reason})
+        attributes = _known({"tenure.event": event.kind, "tenure.reason": event.reason, "tenure.bound": event.bound})
         self._events.add(1, attributes)
         trace.get_current_span().add_event(f"tenure.{event.kind}", _known({"tenure.reason": event.reason}))
 

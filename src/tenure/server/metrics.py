@@ -26,7 +26,11 @@ from tenure.core.observations import (
 
 SHARED_FILES = "PROMETHEUS_MULTIPROC_DIR"
 
-EVENTS = Counter("tenure_events", "Events: refreshes by verdict, logins, ends of sessions.", ["kind", "reason"])
+EVENTS = Counter(
+    "tenure_events",
+    "Events: refreshes by verdict, logins, ends of sessions; by what their sessions are bound to.",
+    ["kind", "reason", "bound"],
+)
 REFUSED = Counter("tenure_refused", "Refused requests, by OAuth error code and reason.", ["code", "reason"])
 STORE = Histogram("tenure_store_seconds", "How long a call to the store takes.", ["call"], buckets=STORE_SECONDS)
 UNAVAILABLE = Counter("tenure_store_unavailable", "Calls to which the store did not respond.", ["call"])
@@ -57,7 +61,7 @@ def observe(observation: Observation) -> None:
 
 @observe.register
 def _(event: Event) -> None:
-    EVENTS.labels(event.kind, event.reason or "").inc()
+    EVENTS.labels(event.kind, event.reason or "", event.bound or "").inc()
 
 
 @observe.register

@@ -18,11 +18,12 @@ from django.urls import NoReverseMatch, reverse
 from tenure.core.access import Claims
 from tenure.core.errors import TenureError
 from tenure.core.issuer import TokenPair
+from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
-from tenure.http.pages import page_answer, page_session
+from tenure.http.pages import login_page_answer, page_session
 from tenure.http.presented import end_replaced
-from tenure.http.service import Endpoint, answer, caller, endpoint_for, error_response, pair_response
+from tenure.http.service import Endpoint, answer, caller, endpoint_for, error_response
 from tenure.integrations.django.conf import service, tenure
 from tenure.integrations.embedded import check_granted
 
@@ -92,7 +93,7 @@ def answer_pair(pair: TokenPair, request: HttpRequest, *, cookie: bool = True) -
     A session whose cookie is replaced ends.
     """
     cookies = service().cookies_of(request_of(request)) if cookie else None
-    return _ending_replaced(pair_response(pair, cookies), pair, cookies)
+    return _ending_replaced(login_response(service(), pair, cookies), pair, cookies)
 
 
 def answer_page(pair: TokenPair, request: HttpRequest, to: str = "/") -> HttpResponse:
@@ -101,7 +102,7 @@ def answer_page(pair: TokenPair, request: HttpRequest, to: str = "/") -> HttpRes
     A session whose cookie is replaced ends.
     """
     asked = request_of(request)
-    return _ending_replaced(page_answer(service(), asked, pair, to), pair, service().cookies_of(asked))
+    return _ending_replaced(login_page_answer(service(), asked, pair, to), pair, service().cookies_of(asked))
 
 
 def _ending_replaced(response: Response, pair: TokenPair, cookies: Cookies | None) -> HttpResponse:
