@@ -31,8 +31,8 @@ class DeviceSession:
 
     id: str
     refresh_url: str
-    scope: list[dict[str, Any]]
     cookie: str
+    cookie_path: str
     key: Key
     challenge: str | None = None
 
@@ -56,7 +56,7 @@ class UserAgent:
         the response says."""
         headers = dict(details.pop("headers", {}))
         for session in list(self.sessions.values()):
-            if self._in_scope(session, path) and session.cookie not in self._cookies_for(path):
+            if self._lacks_cookie(session, path):
                 if self.skips is not None:
                     headers["Secure-Session-Skipped"] = f'{self.skips};session_identifier="{session.id}"'
                 else:
@@ -131,14 +131,14 @@ class UserAgent:
         told = json.loads(response.text)
         (credential,) = told["credentials"]
         assert credential["type"] == "cookie"
-        assert told["scope"]["include_site"] is False
+        assert told["scope"] == {"origin": self.origin, "include_site": False}
         assert credential["name"] in self.jar
         known = self.sessions.get(told["session_identifier"])
         self.sessions[told["session_identifier"]] = DeviceSession(
             told["session_identifier"],
             urlsplit(urljoin(self.origin + url, told["refresh_url"])).path,
-            told["scope"].get("scope_specification", []),
             credential["name"],
+            dict(part.partition("=")[::2] for part in credential["attributes"].split("; "))["Path"],
             key,
             known.challenge if known else None,
         )
@@ -148,14 +148,11 @@ class UserAgent:
         header = {"typ": "dbsc+jwt", "alg": key.algorithm, "jwk": key.jwk if registers else None}
         return key.jws({**header, **changes.pop("header", {})}, {"jti": challenge, **changes})
 
-    def _in_scope(self, session: DeviceSession, path: str) -> bool:
-        """8.2: whether the URL is in the session's scope."""
+    def _lacks_cookie(self, session: DeviceSession, path: str) -> bool:
+        """8.2 and 8.6: whether the URL is in scope, and lacks a cookie that would be sent there."""
         at = path.partition("?")[0]
-        if at == session.refresh_url:
-            return False
-        for rule in session.scope:
-            pattern = rule.get("path", "/")
-            assert rule.get("domain", "*") == "*"
-            if at == pattern or (pattern.endswith("/") and at.startswith(pattern)) or at.startswith(pattern + "/"):
-                return bool(rule["type"] == "include")
-        return True
+        return (
+            at != session.refresh_url
+            and at.startswith(session.cookie_path.rstrip("/") + "/")
+            and session.cookie not in self._cookies_for(path)
+        )

@@ -31,7 +31,7 @@ from tenure.http.presented import own_refresh_token
 from tenure.http.service import Service
 
 _REGISTER, _REFRESH = "register", "refresh"
-_STRING = re.compile(r' *"([^"\\]*)" *(;.*)?')
+_STRING = re.compile(r' *(?:"([^"\\]*)"|([A-Za-z0-9_.-]+)) *(;.*)?')
 _CHALLENGE_NEEDED = 403
 """What makes the browser sign the challenge of the response (section 8.8)."""
 
@@ -115,13 +115,8 @@ def _proven(service: Service, cookies: Cookies, session_id: str, binding: str) -
     instructions = {
         "session_identifier": session_id,
         "refresh_url": f"{service.base(cookies.request)}/dbsc/refresh",
-        "scope": {
-            "include_site": False,
-            "scope_specification": [
-                {"type": "include", "domain": "*", "path": cookies.path},
-                {"type": "exclude", "domain": "*", "path": "/"},
-            ],
-        },
+        # No rules: the path of the cookie limits this to the endpoints (section 8.6).
+        "scope": {"origin": cookies.transport.origin, "include_site": False},
         "credentials": [{"type": "cookie", "name": cookies.proven_name, "attributes": cookies.attributes_here}],
         "allowed_refresh_initiators": sorted(_host(origin) for origin in cookies.transport.allowed_origins),
     }
@@ -154,9 +149,12 @@ def _proof(request: Request) -> str:
 
 
 def _string(header: str) -> str | None:
-    """A string of a structured header (RFC 9651 section 3.3.3), whose parameters don't matter here, or None."""
+    """A string of a structured header (RFC 9651 section 3.3.3), whose parameters don't matter here, or None.
+
+    Chromium 150 leaves out the quotes, which the draft asks for.
+    """
     found = _STRING.fullmatch(header)
-    return None if found is None else found[1]
+    return None if found is None else found[1] or found[2]
 
 
 def _cookies(service: Service, request: Request) -> Cookies:
