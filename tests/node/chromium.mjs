@@ -3,8 +3,8 @@
 import chromium from '@sparticuz/chromium'
 import { chromium as playwright } from 'playwright-core'
 
-/** args: more flags. */
-export async function launch({ args = [] } = {}) {
-  const executablePath = await chromium.executablePath()
+/** args: more flags. executable: another Chromium than the one of the package. */
+export async function launch({ args = [], executable } = {}) {
+  const executablePath = executable ?? (await chromium.executablePath())
   return playwright.launch({ executablePath, args: ['--no-sandbox', ...args], headless: true })
 }
