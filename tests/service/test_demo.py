@@ -25,9 +25,16 @@ def test_the_whole_story(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = done.stdout
-    for number in range(1, 8):
+    for number in range(1, 9):
         assert f"\n{number}. " in told
-    for seen in ("reason: expired", "reason: reuse_detected", "reason: revoked", "the answer is lost", "whole story."):
+    for seen in (
+        "reason: expired",
+        "reason: reuse_detected",
+        "reason: revoked",
+        "the answer is lost",
+        "stolen_token_refused",
+        "whole story.",
+    ):
         assert seen in told
     assert not re.search(r"tnr1_[A-Za-z0-9_-]{20}", told)
     assert not re.search(r"eyJ[A-Za-z0-9_-]{20}", told)

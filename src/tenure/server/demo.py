@@ -4,6 +4,7 @@ Every response is checked against the story; one that differs ends the demo with
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -12,12 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from rich.console import Console
 from rich.text import Text
 
@@ -26,7 +30,7 @@ from tenure.server.demo_page import ACCOUNT
 
 ACCESS_SECONDS = 15
 _START_SECONDS = 20.0
-_SECRETS = ("access_token", "refresh_token", "password")
+_SECRETS = ("access_token", "refresh_token", "password", "dpop")
 
 Json = dict[str, Any]
 
@@ -59,11 +63,18 @@ class Stage:
         access_token: str | None = None,
         attempt: str | None = None,
         lost: bool = False,
+        key: ECKey | None = None,
     ) -> Json:
-        """Send a request, show it and its response, and check the status. Returns the response's body."""
-        headers = {} if access_token is None else {"authorization": f"Bearer {access_token}"}
+        """Send a request, show it and its response, and check the status. Returns the response's body.
+
+        key: what to prove with the request (DPoP).
+        """
+        scheme = "Bearer" if key is None else "DPoP"
+        headers = {} if access_token is None else {"authorization": f"{scheme} {access_token}"}
         if attempt is not None:
             headers["idempotency-key"] = attempt
+        if key is not None:
+            headers["dpop"] = self._proof(key, method, path, access_token)
         self._show("→", "green", f"{method} {path}", {**headers, **(json or {})})
         answer = self.http.request(method, path, json=json, headers=headers)
         body: Json = answer.json() if answer.content else {}
@@ -74,6 +85,21 @@ class Stage:
         if answer.status_code != expected:
             raise DemoFailed(f"{method} {path} was to answer {expected}, but answered {answer.status_code}.")
         return body
+
+    def _proof(self, key: ECKey, method: str, path: str, access_token: str | None) -> str:
+        """A proof of `key` for one request, with a nonce of the service (RFC 9449 section 4.2)."""
+        nonce = self.http.get("/healthz", headers={"dpop": "which nonce?"}).headers["dpop-nonce"]
+        url = str(self.http.base_url.join(path))
+        claims: Json = {
+            "jti": secrets.token_urlsafe(12),
+            "htm": method,
+            "htu": url,
+            "iat": int(time.time()),
+            "nonce": nonce,
+        }
+        if access_token is not None:
+            claims["ath"] = urlsafe_b64encode(hashlib.sha256(access_token.encode()).digest()).decode().rstrip("=")
+        return jwt.encode({"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}, claims, key)
 
     def _show(self, arrow: str, style: str, head: str, fields: Mapping[str, Any]) -> None:
         self.console.print(Text(f"  {arrow} {head}", style=f"bold {style}"))
@@ -86,7 +112,8 @@ def shortened(name: str, value: Any) -> str:
     """A field for display: of a secret, only the ends."""
     text = str(value)
     if name == "authorization":
-        return f"Bearer {shortened('access_token', text.removeprefix('Bearer '))}"
+        scheme, _, token = text.partition(" ")
+        return f"{scheme} {shortened('access_token', token)}"
     if name == "password":
         return "…"
     return f"{text[:10]}…{text[-4:]}" if name in _SECRETS else text
@@ -156,17 +183,37 @@ def tell(stage: Stage, password: str) -> None:
     stage.send("GET", "/auth/sessions", 200, access_token=laptop["access_token"])
     stage.send("DELETE", f"/auth/sessions/{phone['session_id']}", 204, access_token=laptop["access_token"])
     stage.send("GET", "/auth/me", 401, access_token=phone["access_token"])
+
+    stage.step(
+        8,
+        "A thief copies all of a session that is bound to a key",
+        "This login proves a key that never leaves the device (DPoP). Each request carries a proof of its own.",
+    )
+    key = ECKey.generate_key("P-256")
+    bound = _log_in(stage, password, "laptop", key=key)
+    stage.send("GET", "/auth/me", 200, access_token=bound["access_token"], key=key)
+    stage.console.print("Neither token is worth anything without the key:", style="italic")
+    stage.send("GET", "/auth/me", 401, access_token=bound["access_token"])
+    with stage.http.stream("GET", "/auth/demo/events") as events:
+        stage.send("POST", "/auth/refresh", 400, json={"refresh_token": bound["refresh_token"]})
+        stage.console.print("The owner can be told that somebody has a copy, and stays logged in:", style="italic")
+        told = next(line for line in events.iter_lines() if "stolen_token_refused" in line)
+    stage.console.print(Text(f"  ✉ {told.removeprefix('data: ')}", style="yellow"), soft_wrap=True)
+    _refresh(stage, bound["refresh_token"], key=key)
     stage.console.print()
     stage.console.print("That was the whole story.", style="bold")
 
 
-def _log_in(stage: Stage, password: str, device: str) -> Json:
+def _log_in(stage: Stage, password: str, device: str, key: ECKey | None = None) -> Json:
     body = {"username": ACCOUNT, "password": password, "device": device}
-    return stage.send("POST", "/auth/login", 200, json=body)
+    return stage.send("POST", "/auth/login", 200, json=body, key=key)
 
 
-def _refresh(stage: Stage, token: str, *, attempt: str | None = None, lost: bool = False) -> Json:
-    return stage.send("POST", "/auth/refresh", 200, json={"refresh_token": token}, attempt=attempt, lost=lost)
+def _refresh(
+    stage: Stage, token: str, *, attempt: str | None = None, lost: bool = False, key: ECKey | None = None
+) -> Json:
+    body = {"refresh_token": token}
+    return stage.send("POST", "/auth/refresh", 200, json=body, attempt=attempt, lost=lost, key=key)
 
 
 @contextlib.contextmanager
