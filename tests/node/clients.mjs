@@ -1,9 +1,11 @@
 // Refresh, verify against the JWKS, introspect and revoke with unmodified clients: openid-client and oauth4webapi.
-// usage: node clients.mjs openid-client|oauth4webapi ISSUER CLIENT_ID CLIENT_SECRET REFRESH_TOKEN AUDIENCE
+// usage: node clients.mjs openid-client|oauth4webapi ISSUER CLIENT_ID SECRET_OR_PRIVATE_JWK REFRESH_TOKEN AUDIENCE
 // Prints one JSON object that says what was seen.
 import * as jose from 'jose'
 
-const [library, issuer, clientId, clientSecret, refreshToken, audience] = process.argv.slice(2)
+const [library, issuer, clientId, secretOrKey, refreshToken, audience] = process.argv.slice(2)
+
+const key = secretOrKey.startsWith('{') && { key: await jose.importJWK(JSON.parse(secretOrKey), 'ES256') }
 
 async function verify(jwksUri, accessToken) {
   const keys = jose.createRemoteJWKSet(new URL(jwksUri))
@@ -13,7 +15,8 @@ async function verify(jwksUri, accessToken) {
 
 async function withOpenidClient() {
   const client = await import('openid-client')
-  const config = await client.discovery(new URL(issuer), clientId, clientSecret, undefined, {
+  const [secret, auth] = key ? [undefined, client.PrivateKeyJwt(key)] : [secretOrKey, undefined]
+  const config = await client.discovery(new URL(issuer), clientId, secret, auth, {
     algorithm: 'oauth2',
     execute: [client.allowInsecureRequests],
   })
@@ -33,7 +36,7 @@ async function withOauth4webapi() {
   const discovered = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...insecure })
   const server = await oauth.processDiscoveryResponse(url, discovered)
   const client = { client_id: clientId }
-  const auth = oauth.ClientSecretPost(clientSecret)
+  const auth = key ? oauth.PrivateKeyJwt(key) : oauth.ClientSecretPost(secretOrKey)
   const answer = await oauth.refreshTokenGrantRequest(server, client, auth, refreshToken, insecure)
   const refreshed = await oauth.processRefreshTokenResponse(server, client, answer)
   const claims = await verify(server.jwks_uri, refreshed.access_token)

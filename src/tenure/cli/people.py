@@ -1,6 +1,8 @@
 """Accounts, OAuth clients and API keys on the command line."""
 
 import sys
+from collections.abc import Sequence
+from typing import BinaryIO
 
 import click
 
@@ -83,13 +85,31 @@ def clients() -> None:
 @clients.command("add")
 @click.argument("client_id")
 @click.option("--public", is_flag=True, help="The client can't keep a secret, so it gets none.")
+@click.option("--scope", help='The most that a session for it may be granted, for example "read write".')
+@click.option(
+    "--public-key",
+    "key_files",
+    type=click.File("rb"),
+    multiple=True,
+    help="A public key of the client, PEM or JWK, for private_key_jwt in place of a secret. May be repeated.",
+)
 @json_option
 @deployment_options()
-def add_client(deployment: Deployment, client_id: str, public: bool, as_json: bool) -> None:
+def add_client(
+    deployment: Deployment,
+    client_id: str,
+    public: bool,
+    scope: str | None,
+    key_files: Sequence[BinaryIO],
+    as_json: bool,
+) -> None:
     """Register a client. The secret of a confidential client is printed once."""
-    secret = deployment.run(registry.add_client(client_id, deployment.issuer.random, public=public))
+    keys = [registry.public_jwk(file.read()) for file in key_files]
+    adding = registry.add_client(client_id, deployment.issuer.random, public=public, keys=keys, scope=scope)
+    secret = deployment.run(adding)
     fields = {"client_id": client_id} if secret is None else {"client_id": client_id, "client_secret": secret}
-    print_done(secret or f"{client_id} is registered as a public client.", fields, as_json=as_json)
+    kind = "a public client" if public else "a client with keys of its own"
+    print_done(secret or f"{client_id} is registered as {kind}.", fields, as_json=as_json)
 
 
 @clients.command("list")
@@ -97,8 +117,11 @@ def add_client(deployment: Deployment, client_id: str, public: bool, as_json: bo
 @deployment_options()
 def list_clients(deployment: Deployment, as_json: bool) -> None:
     """List the registered clients."""
-    rows = [{"client_id": client.id, "public": client.public} for client in deployment.run(registry.list_clients())]
-    print_rows(rows, as_json=as_json, columns=["client_id", "public"])
+    rows = [
+        {"client_id": client.id, "public": client.public, "keys": len(client.keys), "scope": client.scope}
+        for client in deployment.run(registry.list_clients())
+    ]
+    print_rows(rows, as_json=as_json, columns=["client_id", "public", "keys", "scope"])
 
 
 @clients.command("remove")

@@ -10,30 +10,35 @@ from tenure.core.access import application_claims
 from tenure.core.binding import dpop_binding
 from tenure.core.calls import ListAudit
 from tenure.core.effects import Flow, call
-from tenure.core.errors import ConfigurationError, InvalidRequest
+from tenure.core.errors import ConfigurationError, InvalidRequest, InvalidScope
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.session import Which
 from tenure.http.auth import described, session_in_path
-from tenure.http.clients import authenticate_api_key, find_client
+from tenure.http.client_authentication import authenticate_api_key
+from tenure.http.clients import find_client
 from tenure.http.messages import Request, Response, json_object, json_response, no_content, optional_text, query, text
 from tenure.http.service import Service, token_answer
 
 
 def create_session(service: Service, request: Request) -> Flow[Response]:
     """POST /admin/sessions"""
-    yield from authenticate_api_key(service.clients, request)
+    yield from authenticate_api_key(service, request)
     body = json_object(request)
     subject = text(body, "subject", longest=255)
     client_id = optional_text(body, "client_id", longest=100) or FIRST_PARTY
-    if (yield from find_client(client_id)) is None:
+    scope = optional_text(body, "scope", longest=1000) or ""
+    client = yield from find_client(client_id)
+    if client is None:
         raise InvalidRequest("client_id names no registered client (tenure clients add CLIENT_ID).")
+    if not client.may_have(scope):
+        raise InvalidScope(f"The client {client_id} may be granted: {client.scope or 'no scope'}.")
     pair = yield from flows.login(
         service.issuer,
         subject,
         claims=_claims(body),
         device=optional_text(body, "device", longest=1024) or "",
         client_id=client_id,
-        scope=optional_text(body, "scope", longest=1000) or "",
+        scope=scope,
         address=optional_text(body, "address", longest=200) or "",
         binding=_binding(body),
     )
@@ -55,7 +60,7 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
 
     `client_id`, `device` and `before` (a moment) select among all. The response's `cursor` is for the next request.
     """
-    yield from authenticate_api_key(service.clients, request)
+    yield from authenticate_api_key(service, request)
     parameters = query(request)
     if "subject" not in parameters:
         which, limit, cursor = _which(parameters), _limit(parameters), parameters.get("cursor", "")
@@ -69,7 +74,7 @@ def list_sessions(service: Service, request: Request) -> Flow[Response]:
 
 def show_overview(service: Service, request: Request) -> Flow[Response]:
     """GET /admin/overview: how many sessions there are, and what has happened since a moment (by default a day ago)"""
-    yield from authenticate_api_key(service.clients, request)
+    yield from authenticate_api_key(service, request)
     since = _moment(query(request), "since")
     found = yield from overview.overview(service.issuer, since=since, steps=overview.STEPS_AT_A_GLANCE)
     return json_response({**asdict(found), "thefts": found.thefts})
@@ -77,13 +82,13 @@ def show_overview(service: Service, request: Request) -> Flow[Response]:
 
 def count_sessions(service: Service, request: Request) -> Flow[Response]:
     """GET /admin/sessions/count: how many live sessions a DELETE with the same parameters would end"""
-    yield from authenticate_api_key(service.clients, request)
+    yield from authenticate_api_key(service, request)
     return json_response({"live": (yield from overview.count_where(service.issuer, _which(query(request))))})
 
 
 def list_audit(service: Service, request: Request) -> Flow[Response]:
     """GET /admin/audit?subject="""
-    yield from authenticate_api_key(service.clients, request)
+    yield from authenticate_api_key(service, request)
     subject = text(query(request), "subject", longest=255)
     entries = yield from call(ListAudit(subject, service.issuer.now()))
     return json_response({"entries": [asdict(entry) for entry in entries]})
@@ -91,7 +96,7 @@ def list_audit(service: Service, request: Request) -> Flow[Response]:
 
 def end_session(service: Service, request: Request) -> Flow[Response]:
     """DELETE /admin/sessions/{id}"""
-    name = yield from authenticate_api_key(service.clients, request)
+    name = yield from authenticate_api_key(service, request)
     session = yield from session_in_path(request)
     yield from existing.end_session(
         service.issuer, session.id, reason="ended_by_admin", by=f"api-key:{name}", address=request.address
@@ -104,7 +109,7 @@ def end_sessions(service: Service, request: Request) -> Flow[Response]:
 
     Takes effect at once. Many sessions are then ended step by step; `complete` says whether that is done.
     """
-    name = yield from authenticate_api_key(service.clients, request)
+    name = yield from authenticate_api_key(service, request)
     parameters = query(request)
     if "subject" not in parameters:
         which = _which(parameters)

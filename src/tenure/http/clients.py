@@ -1,51 +1,83 @@
-"""OAuth clients and API keys: registration and authentication.
+"""OAuth clients and API keys: their registration. `client_authentication.py` says who a request comes from.
 
 Their secrets are long and random, so a plain hash is enough; unlike passwords, they need no slow one. Each is shown
 once, when it is created.
 """
 
 import base64
-import binascii
 import hashlib
-import hmac
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import unquote_plus
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from tenure.core.calls import DeleteRecord, GetRecord, ListRecords, PutRecord
 from tenure.core.effects import Flow, call
-from tenure.core.errors import ConfigurationError, InvalidClient, InvalidRequest
+from tenure.core.errors import ConfigurationError
 from tenure.core.flows import FIRST_PARTY
+from tenure.core.inputs import check_scope
+from tenure.core.keys import import_jwk
 from tenure.http.messages import Request, bearer
 
 SECRET_BYTES = 32
 KNOWN_SECONDS = 1.0
 API_KEY_PREFIX = "tnk1_"
-_CLIENT, _API_KEY = "client", "api_key"
-_NAME = re.compile(r"[A-Za-z0-9._~-]{1,100}")
+_CLIENT, API_KEY = "client", "api_key"
+NAME = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An OAuth client. A public one has no secret (RFC 6749 section 2.1)."""
+    """An OAuth client. A public one has neither a secret nor keys (RFC 6749 section 2.1).
+
+    keys: public keys of its own, as JWKs, one of which signs its assertions (private_key_jwt, RFC 7523). scope: the
+    most that a session for it may be granted, or None for anything.
+    """
 
     id: str
     secret_hash: str | None = field(default=None, repr=False)
+    keys: tuple[Mapping[str, str], ...] = ()
+    scope: str | None = None
 
     @property
     def public(self) -> bool:
-        """Whether the client can't keep a secret."""
-        return self.secret_hash is None
+        """Whether the client can't authenticate."""
+        return self.secret_hash is None and not self.keys
+
+    def may_have(self, scope: str) -> bool:
+        """Whether a session for this client may be granted `scope`."""
+        return self.scope is None or set(scope.split()) <= set(self.scope.split())
 
 
-def add_client(client_id: str, random: Callable[[int], bytes], *, public: bool) -> Flow[str | None]:
-    """Register a client. Returns its secret, or None for a public one. Raises ConfigurationError for a taken id."""
+def add_client(
+    client_id: str,
+    random: Callable[[int], bytes],
+    *,
+    public: bool,
+    keys: Sequence[Mapping[str, str]] = (),
+    scope: str | None = None,
+) -> Flow[str | None]:
+    """Register a client. Returns its secret, or None for one that is public or has keys.
+
+    Raises ConfigurationError for a taken id, for a public client with keys, and for a malformed scope.
+    """
     _check_name("A client's id", client_id)
-    secret = None if public else _text_of(random(SECRET_BYTES))
-    body = json.dumps({"secret_hash": None if secret is None else _hash(secret)})
-    if client_id == FIRST_PARTY or not (yield from call(PutRecord(_CLIENT, client_id, body))):
+    if public and keys:
+        raise ConfigurationError("A public client has no keys: it can't keep a private one secret.")
+    if scope is not None:
+        check_scope(scope)
+    secret = None if public or keys else _text_of(random(SECRET_BYTES))
+    made = Client(client_id, None if secret is None else hash_of(secret), tuple(keys), scope)
+    if client_id == FIRST_PARTY or not (yield from call(PutRecord(_CLIENT, client_id, _body_of(made)))):
         raise ConfigurationError(f"There is a client {client_id} already.")
     return secret
 
@@ -53,7 +85,7 @@ def add_client(client_id: str, random: Callable[[int], bytes], *, public: bool) 
 def list_clients() -> Flow[list[Client]]:
     """All registered clients, by their ids."""
     records = yield from call(ListRecords(_CLIENT))
-    return [Client(name, json.loads(body)["secret_hash"]) for name, body in records]
+    return [_client_of(name, body) for name, body in records]
 
 
 def remove_client(client_id: str) -> Flow[bool]:
@@ -66,7 +98,37 @@ def find_client(client_id: str) -> Flow[Client | None]:
     if client_id == FIRST_PARTY:
         return Client(FIRST_PARTY)
     body = yield from call(GetRecord(_CLIENT, client_id))
-    return None if body is None else Client(client_id, json.loads(body)["secret_hash"])
+    return None if body is None else _client_of(client_id, body)
+
+
+def public_jwk(data: bytes) -> Mapping[str, str]:
+    """The public key in a file, PEM or JWK, as a JWK. Raises ConfigurationError for anything else."""
+    try:
+        text = data.decode("ascii")
+        if text.lstrip().startswith("{"):
+            key = import_jwk(json.loads(text))
+        else:
+            read = load_pem_public_key(data)
+            key = next(kind for base, kind in _PEM_CLASSES.items() if isinstance(read, base)).import_key(text)
+        public = {name: str(key.as_dict(private=False)[name]) for name in _PARTS[key.key_type]}
+    except (ValueError, TypeError, KeyError, StopIteration, JoseError, UnsupportedAlgorithm, RecursionError):
+        raise ConfigurationError("A client's key is a public one, as PEM or JWK: EC (P-256), Ed25519 or RSA.") from None
+    if key.is_private:
+        raise ConfigurationError("This is a private key, which stays with the client. Give the public one.")
+    return public
+
+
+_PEM_CLASSES: dict[type, Any] = {EllipticCurvePublicKey: ECKey, RSAPublicKey: RSAKey, Ed25519PublicKey: OKPKey}
+_PARTS = {"EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x"), "RSA": ("kty", "n", "e")}
+
+
+def _body_of(client: Client) -> str:
+    return json.dumps({"secret_hash": client.secret_hash, "keys": list(client.keys), "scope": client.scope})
+
+
+def _client_of(name: str, body: str) -> Client:
+    said = json.loads(body)
+    return Client(name, said["secret_hash"], tuple(said.get("keys", ())), said.get("scope"))
 
 
 class KnownClients:
@@ -86,7 +148,7 @@ class KnownClients:
         """Whether the request carries an API key that was accepted before. Used only for what operators may see while
         the store, which decides on keys, is unavailable."""
         key = bearer(request)
-        return key is not None and _hash(key) in self._api_keys
+        return key is not None and hash_of(key) in self._api_keys
 
     def find(self, client_id: str, now: float) -> Flow[Client | None]:
         """The client with this id; `now` is in seconds, UTC."""
@@ -101,88 +163,38 @@ class KnownClients:
         return client
 
 
-def authenticate_client(
-    known: KnownClients, request: Request, parameters: Mapping[str, str], now: float
-) -> Flow[Client]:
-    """Authenticate the client, by client_secret_basic, client_secret_post or none (RFC 6749 section 2.3).
-
-    Raises InvalidClient, and InvalidRequest if a request uses two methods at once.
-    """
-    basic = _basic_credentials(request)
-    if basic is not None and "client_secret" in parameters:
-        raise InvalidRequest("The client authenticates twice: by the header and in the body.")
-    client_id, secret = basic or (parameters.get("client_id", ""), parameters.get("client_secret"))
-    if parameters.get("client_id", client_id) != client_id:
-        raise InvalidRequest("The client names itself twice, and differently.")
-    client = None
-    if _NAME.fullmatch(client_id):
-        client = yield from known.find(client_id, now)
-    if client is None or not _proves(client, secret):
-        raise InvalidClient
-    return client
-
-
-def _proves(client: Client, secret: str | None) -> bool:
-    if client.secret_hash is None:
-        return not secret
-    return secret is not None and hmac.compare_digest(_hash(secret), client.secret_hash)
-
-
-def _basic_credentials(request: Request) -> tuple[str, str] | None:
-    """Id and secret from the Authorization header, form-encoded before they were joined (RFC 6749 section 2.3.1)."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise InvalidClient("The Authorization header is not well-formed.") from None
-    if not colon:
-        raise InvalidClient("The Authorization header is not well-formed.")
-    return unquote_plus(client_id), unquote_plus(secret)
-
-
 def add_api_key(name: str, random: Callable[[int], bytes]) -> Flow[str]:
     """Create an API key for the admin endpoints and return it; it is not stored. Raises ConfigurationError."""
     _check_name("An API key's name", name)
     if name in (yield from list_api_keys()).values():
         raise ConfigurationError(f"There is an API key {name} already.")
     key = API_KEY_PREFIX + _text_of(random(SECRET_BYTES))
-    yield from call(PutRecord(_API_KEY, _hash(key), json.dumps({"name": name})))
+    yield from call(PutRecord(API_KEY, hash_of(key), json.dumps({"name": name})))
     return key
 
 
 def list_api_keys() -> Flow[dict[str, str]]:
     """The names of all API keys, by the keys' hashes."""
-    records = yield from call(ListRecords(_API_KEY))
-    return {key_hash: json.loads(body)["name"] for key_hash, body in records}
+    records = yield from call(ListRecords(API_KEY))
+    return {key_hash: api_key_name(body) for key_hash, body in records}
+
+
+def api_key_name(body: str) -> str:
+    """The name in an API key's record."""
+    name: str = json.loads(body)["name"]
+    return name
 
 
 def remove_api_key(name: str) -> Flow[bool]:
     """Remove an API key. Returns whether it existed."""
     for key_hash, other in (yield from list_api_keys()).items():
         if other == name:
-            return (yield from call(DeleteRecord(_API_KEY, key_hash)))
+            return (yield from call(DeleteRecord(API_KEY, key_hash)))
     return False
 
 
-def authenticate_api_key(known: KnownClients, request: Request) -> Flow[str]:
-    """Authenticate an API key and return its name. Raises InvalidClient.
-
-    The lookup is by the key's hash, so its time reveals nothing about a wrong key.
-    """
-    key = bearer(request)
-    body = None
-    if key is not None and key.startswith(API_KEY_PREFIX):
-        body = yield from call(GetRecord(_API_KEY, _hash(key)))
-    if body is None:
-        raise InvalidClient("An API key is needed: Authorization: Bearer … (made with: tenure api-keys add NAME).")
-    known.remember_api_key(_hash(key or ""))
-    name: str = json.loads(body)["name"]
-    return name
-
-
-def _hash(secret: str) -> str:
+def hash_of(secret: str) -> str:
+    """The hash of a secret, as it is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -191,5 +203,5 @@ def _text_of(secret: bytes) -> str:
 
 
 def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ConfigurationError(f"{what} is 1 to 100 letters, digits and . _ ~ - of ASCII.")

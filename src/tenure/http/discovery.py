@@ -12,13 +12,16 @@ from tenure.core.origins import path_of
 from tenure.http.messages import Request, Response, json_response
 from tenure.http.service import Service
 
+_ENDPOINTS = ("token", "revocation", "introspection")
+
 
 def metadata(service: Service, request: Request) -> Response:
     """GET /.well-known/oauth-authorization-server (RFC 8414 section 2)"""
     url = service.issuer.url.rstrip("/")
     if not path_of(url):  # otherwise the issuer already includes the path
         url += request.root
-    secrets = ["client_secret_basic", "client_secret_post"]
+    secrets = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+    algorithms = list(ALGORITHMS)
     return _public(
         {
             "issuer": service.issuer.url,
@@ -31,7 +34,8 @@ def metadata(service: Service, request: Request) -> Response:
             "jwks_uri": f"{url}/.well-known/jwks.json",
             "grant_types_supported": ["refresh_token"],
             "response_types_supported": [],
-            "dpop_signing_alg_values_supported": list(ALGORITHMS),
+            **{f"{name}_endpoint_auth_signing_alg_values_supported": algorithms for name in _ENDPOINTS},
+            "dpop_signing_alg_values_supported": algorithms,
         }
     )
 

@@ -21,7 +21,8 @@ from tenure.core.errors import (
 )
 from tenure.core.tokens import PREFIX
 from tenure.http.auth import MAX_TOKEN_CHARS, throttled_refresh
-from tenure.http.clients import API_KEY_PREFIX, Client, authenticate_api_key, authenticate_client
+from tenure.http.client_authentication import authenticate_api_key, authenticate_client
+from tenure.http.clients import API_KEY_PREFIX, Client
 from tenure.http.messages import Request, Response, bearer, form, json_response, text
 from tenure.http.proofs import binding_of
 from tenure.http.service import Service, token_answer
@@ -32,7 +33,7 @@ MAX_ACCESS_TOKEN_CHARS = 8192
 def token(service: Service, request: Request) -> Flow[Response]:
     """POST /oauth/token"""
     parameters = form(request)
-    client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
+    client = yield from authenticate_client(service, request, parameters)
     if text(parameters, "grant_type", longest=100) != "refresh_token":
         raise UnsupportedGrantType
     refresh_token = text(parameters, "refresh_token", longest=MAX_TOKEN_CHARS)
@@ -44,7 +45,7 @@ def token(service: Service, request: Request) -> Flow[Response]:
 def revoke(service: Service, request: Request) -> Flow[Response]:
     """POST /oauth/revoke: either token ends the session (RFC 7009 section 2.1). An invalid one is no error."""
     parameters = form(request)
-    client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
+    client = yield from authenticate_client(service, request, parameters)
     presented = text(parameters, "token", longest=MAX_ACCESS_TOKEN_CHARS)
     binding = binding_of(service, request)
     ended = {"reason": "revoked_by_client", "by": client.id, "address": request.address}
@@ -75,9 +76,9 @@ def introspect(service: Service, request: Request) -> Flow[Response]:
 def _introspector(service: Service, request: Request, parameters: Mapping[str, str]) -> Flow[Client | None]:
     """The client that asks, or None for an API key, which may inspect every token."""
     if (bearer(request) or "").startswith(API_KEY_PREFIX):
-        yield from authenticate_api_key(service.clients, request)
+        yield from authenticate_api_key(service, request)
         return None
-    client = yield from authenticate_client(service.clients, request, parameters, service.issuer.now())
+    client = yield from authenticate_client(service, request, parameters)
     if client.public:
         raise InvalidClient("Only confidential clients and API keys may introspect.")
     return client
