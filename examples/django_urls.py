@@ -7,7 +7,7 @@ from django.urls import include, path
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from tenure.integrations.django.rest_framework import RecentLogin
+from tenure.integrations.django.rest_framework import recent
 from tenure.integrations.django.simplejwt import token_refresh
 from tenure.integrations.django.views import session_required
 
@@ -27,7 +27,7 @@ def notes(request):
 
 
 @api_view(["DELETE"])
-@permission_classes([RecentLogin])
+@permission_classes([recent(minutes=5)])
 def forget(request):
     return Response(len(NOTES.pop(request.user.get_username(), [])))
 

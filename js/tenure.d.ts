@@ -14,6 +14,9 @@ export interface Session {
   created_at: number
   last_used_at: number
   expires_at: number
+  ends_at: number
+  lifetime: string
+  bound: 'key' | 'device' | null
   current: boolean
 }
 
@@ -25,6 +28,18 @@ export class SignedOut extends Error {
 /** No definite answer could be had. The session is kept; trying again later is right. */
 export class RefreshFailed extends Error {}
 
+/** What a resource asks for (RFC 9470): how old an authentication may be, in seconds; of which classes. */
+export interface StepUp {
+  maxAge: number | null
+  acrValues?: string[]
+}
+
+/** A resource asks for it, and the application has not let the user authenticate once more. */
+export class StepUpRequired extends Error implements StepUp {
+  readonly maxAge: number | null
+  readonly acrValues?: string[]
+}
+
 export interface Options {
   /** Where tenure's endpoints are. Default: "/auth". */
   base?: string
@@ -32,6 +47,8 @@ export interface Options {
   origins?: string[]
   /** Bind sessions to a key of this browser that no script can read (DPoP). Default: false. */
   bind?: boolean
+  /** Let the user authenticate once more, at `/step-up` or in your own way. Say whether to repeat the request. */
+  stepUp?: (needs: StepUp) => Promise<boolean> | boolean
   /** What sends requests. Default: the platform's fetch. */
   fetch?: typeof fetch
 }
@@ -42,6 +59,8 @@ export interface Events {
   signedout: CustomEvent<{ reason: string | null }>
   /** This origin refuses even a new access token; until that is older, refusals there are not answered by a refresh. */
   refused: CustomEvent<{ origin: string }>
+  /** A resource asks the user to authenticate once more (RFC 9470). */
+  stepup: CustomEvent<StepUp>
 }
 
 export interface BrowserSession {
@@ -53,7 +72,7 @@ export interface BrowserSession {
   token(): Promise<string>
   /** Another access token than the one that was refused. */
   renewed(refused: string): Promise<string>
-  login(username: string, password: string, options?: { device?: string }): Promise<User>
+  login(username: string, password: string, options?: { device?: string; remember?: boolean }): Promise<User>
   /** Takes effect here at once; if the server can't be reached, it is told before anybody is signed in again. */
   logout(): Promise<void>
   /** Find out, after a page has loaded, whether somebody is signed in. */

@@ -2,12 +2,9 @@
  * tenure in the browser: nobody notices that the access token has expired.
  *
  * The refresh token is in a cookie that no script can read, the access token in memory. One refresh at a time: in a tab
- * by a shared promise, between tabs by a Web Lock, whose holder hands the new token over. The attempt key is kept in
- * localStorage until its response has arrived, so that after a lost one, or a reload, the same refresh is sent again,
- * which the server takes for a retry. No timers: a token is renewed when it is needed.
- *
- * Where a part of the platform is missing (workers have no localStorage, some users deny it), contexts share what they
- * must by messages.
+ * by a shared promise, between tabs by a Web Lock, whose holder hands the new token over. The attempt key stays in
+ * localStorage until its response has arrived: after a lost one, or a reload, the same refresh is sent again. Contexts
+ * without localStorage share what they must by messages.
  */
 
 const LOCK_MS = 5000
@@ -32,7 +29,14 @@ export class RefreshFailed extends Error {
   }
 }
 
-export function createSession({ base = '/auth', origins = [], bind = false, fetch: send = globalThis.fetch.bind(globalThis) } = {}) {
+export class StepUpRequired extends Error {
+  constructor(needs) {
+    super('authenticate once more')
+    Object.assign(this, needs, { name: 'StepUpRequired' })
+  }
+}
+
+export function createSession({ base = '/auth', origins = [], bind = false, stepUp, fetch: send = globalThis.fetch.bind(globalThis) } = {}) {
   const { root, origin } = addresses(base)
   const trusted = new Set([origin, new URL(root).origin, ...origins])
   const name = `tenure ${root}`
@@ -58,7 +62,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
   const tell = (message) => channel?.postMessage(message)
 
-  /** What contexts share: the attempt key, how often the token was renewed, an untold log-out. */
+  /** What contexts share: the attempt key, how many renewals, an untold log-out. */
   function shared() {
     if (memory) return memory
     try {
@@ -183,7 +187,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
     return request
   }
 
-  /** Send the refresh until its answer is definite: a pair of tokens, or that the session is over. */
+  /** Send the refresh until its answer is definite. */
   async function exchange() {
     if (shared() === memory && !memory.attempt) {
       tell({ asks: true })
@@ -258,7 +262,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
     } else throw new SignedOut(null)
   }
 
-  /** The access token, renewed if it is about to expire. One that is good is used, if that fails. */
+  /** The access token, renewed if it is about to expire. A good one is used if that fails. */
   const usable = () =>
     isFresh() ? token : renew(token).catch((problem) => (problem instanceof RefreshFailed && isGood() ? token : Promise.reject(problem)))
 
@@ -271,9 +275,14 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
     const spare = stream ? null : request.clone()
     const first = await unlessAborted(request.signal, usable())
     const answer = await send(await carrying(request, first))
-    if (!saysInvalid(answer) || !spare || (refusing.has(there) && token === first && isYoung())) return answer
+    const needs = asksForMore(answer)
+    if (needs) {
+      emit('stepup', needs)
+      if (!spare || !(await stepUp?.(needs))) throw new StepUpRequired(needs)
+    } else if (!saysInvalid(answer) || !spare || (refusing.has(there) && token === first && isYoung())) return answer
     const second = await unlessAborted(spare.signal, token === first ? renew(first) : usable())
-    const repeated = await send(await carrying(spare, second))
+    const repeated = await send(await carrying(spare.clone(), second))
+    if (!needs && asksForMore(repeated)) return authorizedFetch(spare)
     if (!saysInvalid(repeated)) refusing.delete(there)
     else if (isYoung() && !refusing.has(there)) {
       refusing.add(there)
@@ -305,14 +314,14 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
       return user
     },
     fetch: authorizedFetch,
-    /** An access token that is good for a moment more, for whatever is not `fetch`. */
+    /** An access token that is good for a moment more. */
     token: async () => usable(),
     /** Another access token than the one that was refused. */
     renewed: async (refused) => (token && token !== refused ? usable() : renew(refused)),
-    /** Sign in with a name and a password. Throws SignedOut for wrong ones. */
-    login: (username, password, { device } = {}) =>
+    /** Sign in. Throws SignedOut for a wrong name or password. */
+    login: (username, password, { device, remember } = {}) =>
       alone(async () => {
-        const answer = await post('login', { username, password, device, transport: 'cookie' })
+        const answer = await post('login', { username, password, device, remember, transport: 'cookie' })
         const content = await answer.json()
         if (!answer.ok) throw new SignedOut(content.error_description)
         user = null // also the same person is a new sign-in
@@ -329,7 +338,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
       tell({ left: 'logged_out' })
       await tellOut(bearer).catch(() => {})
     },
-    /** After a page has loaded: the claims of whoever is signed in, or null. */
+    /** After a page has loaded: the claims of the user, or null. */
     async restore() {
       try {
         await usable()
@@ -338,7 +347,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
       }
       return user
     },
-    /** The live sessions of this person. */
+    /** The live sessions of this user. */
     sessions: async () => (await call('GET', 'sessions')).sessions,
     /** End one of them. */
     endSession: (id) => call('DELETE', `sessions/${id}`),
@@ -349,7 +358,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, fetc
   }
 }
 
-/** Where the endpoints are, and this page or worker. A worker made of a blob has no address. */
+/** Where the endpoints and this context are. A worker made of a blob has no address. */
 function addresses(base) {
   const here = globalThis.location
   const origin = globalThis.origin ?? here?.origin
@@ -388,11 +397,19 @@ async function keyPair(name) {
   return asked(keys().get(name))
 }
 
-/** Whether the token was refused. Another origin may hide its challenge: then any 401 counts. */
+/** Whether the token was refused. Another origin may hide its challenge: any 401 counts. */
 function saysInvalid({ status, type, headers }) {
   const challenge = headers.get('WWW-Authenticate')
   if (status !== 401 || challenge === null) return status === 401 && type === 'cors'
   return /bearer|dpop/i.test(challenge) && (!/error=/.test(challenge) || /invalid_token/.test(challenge))
+}
+
+/** What a resource asks for beyond the token (RFC 9470). */
+function asksForMore({ headers }) {
+  const challenge = headers.get('WWW-Authenticate')
+  const [, maxAge] = /max_age=(\d+)/.exec(challenge) || []
+  const [, acrValues] = /acr_values="(.*?)"/.exec(challenge) || []
+  return /insufficient_user_/.test(challenge) && { maxAge: +maxAge || null, acrValues: acrValues?.split(' ') }
 }
 
 /** What `promise` gives, unless the caller gives up first. */

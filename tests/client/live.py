@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from tenure import AsyncTenure, Event, InvalidAccessToken, Policy
+from tenure import AsyncTenure, Event, InsufficientAuthentication, InvalidAccessToken, Policy, acr, recent
 from tenure.client import Credentials, FileStorage
 from tenure.client.record import record_of
 from tenure.http.cookies import CookieTransport
@@ -241,7 +241,8 @@ class Live:
                 scheme, _, token = asked.get(b"authorization", b"").decode().partition(" ")
                 proof = asked.get(b"dpop", b"").decode() if scheme == "DPoP" else None
                 url = self.url + scope["path"]
-                claims = await self.auth.verify(token, proof=proof, method=scope["method"], url=url)
+                needs = {"/api/sensitive": recent(minutes=5), "/api/strong": acr("phr")}.get(scope["path"])
+                claims = await self.auth.verify(token, proof=proof, method=scope["method"], url=url, needs=needs)
                 if scope["path"] == "/api/events":
                     await self._tell_events(scope, send)
                     return
@@ -250,6 +251,9 @@ class Live:
                     return
                 status, content = 200, {"sub": claims.subject, "sid": claims.session_id, "bytes": size}
                 content["data"] = {"me": {"sub": claims.subject}}  # as GraphQL has it
+            except InsufficientAuthentication as refused:
+                status, content = 401, {"error": str(refused)}
+                headers.append((b"www-authenticate", refused.challenge().encode()))
             except InvalidAccessToken as refused:
                 status, content = 401, {"error": str(refused)}
                 headers.append((b"www-authenticate", b'Bearer error="invalid_token"'))

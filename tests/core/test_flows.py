@@ -117,7 +117,7 @@ def test_login_makes_one_row_and_its_first_token(issuer: Issuer) -> None:
         Session(
             id=sid.hex(), subject="user-42", client_id="app", scope="read", claims={"a": 1}, device="phone",
             created_at=NOW, expires_at=NOW + 14 * 86400, ends_at=NOW + 90 * 86400,
-            head=Head(0, nonce_hash(sid, b"\x02" * 16), None, NOW),
+            head=Head(0, nonce_hash(sid, b"\x02" * 16), None, NOW), idle_ttl=14 * 86400.0,
         ),
         None,
         True,

@@ -303,3 +303,43 @@ test('the README does what it says', async () => {
   assert.match(said[0], /^ada /)
   assert.equal(said[1], 'please sign in logged_out')
 })
+
+test('not to be remembered is a cookie that ends with the browser', async () => {
+  const page = await tab()
+  await page.evaluate((password) => session.login('ada', password, { remember: false }), PASSWORD)
+  for (let round = 0; round < 2; round++) {
+    const ends = (await context.cookies()).filter(({ name }) => /refresh|session/.test(name)).map(({ expires }) => expires)
+    assert.deepEqual(ends, [-1, -1])
+    await control('expire')
+    assert.equal(await call(page), 200)
+  }
+})
+
+test('the password is given once more, and the request repeated', async () => {
+  const page = await tab()
+  await page.evaluate(() => {
+    globalThis.wants = true
+    globalThis.asked = []
+    globalThis.session = module.createSession({
+      base: '/auth',
+      stepUp: async (needs) => {
+        asked.push(needs)
+        const body = JSON.stringify({ username: 'ada', password: 'correct horse battery' })
+        return wants && (await session.fetch('/auth/step-up', { method: 'POST', body, headers: { 'content-type': 'application/json' } })).ok
+      },
+    })
+    session.addEventListener('stepup', ({ detail }) => asked.push(detail))
+  })
+  await login(page)
+  const sensitive = (path) =>
+    page.evaluate((path) => session.fetch(path).then(({ status }) => status, ({ name, maxAge, acrValues }) => [name, maxAge, acrValues]), path)
+  assert.equal(await sensitive('/api/sensitive'), 200)
+  await control('expire')
+  assert.equal(await sensitive('/api/sensitive'), 200)
+  assert.deepEqual(await page.evaluate(() => asked.map(({ maxAge }) => maxAge)), [300, 300])
+  await control('expire')
+  await page.evaluate(() => (wants = false))
+  assert.deepEqual(await sensitive('/api/sensitive'), ['StepUpRequired', 300, undefined])
+  assert.deepEqual(await sensitive('/api/strong'), ['StepUpRequired', null, ['phr']])
+  assert.equal(await call(page), 200)
+})

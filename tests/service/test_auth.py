@@ -27,6 +27,8 @@ def test_login_answers_the_pair(api: Api) -> None:
         "expires_in",
         "refresh_token",
         "refresh_expires_in",
+        "refresh_token_expires_in",
+        "authorization_expires_in",
         "session_id",
     }
     assert (pair["token_type"], pair["expires_in"], pair["refresh_expires_in"]) == ("Bearer", 600, 14 * 86400)
@@ -243,6 +245,8 @@ def test_the_list_and_ending_from_it(api: Api, clock: Clock) -> None:
         "created_at": int(clock.now) - 60,
         "last_used_at": int(clock.now),
         "expires_at": int(clock.now) + 14 * 86400,
+        "ends_at": int(clock.now) - 60 + 90 * 86400,
+        "lifetime": "remembered",
         "bound": None,
         "current": True,
     }

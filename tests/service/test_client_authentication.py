@@ -132,7 +132,7 @@ def test_keys_from_the_command_line(tmp_path: Path) -> None:
     )
     assert done.stdout == "app is registered as a client with keys of its own.\n"
     listed = json.loads(tenure(tmp_path, "clients", "list", "--json").stdout)
-    assert listed == [{"client_id": "app", "public": False, "keys": 2, "scope": "read write"}]
+    assert listed == [{"client_id": "app", "public": False, "keys": 2, "scope": "read write", "lifetime": "remembered"}]
     for wrong in (secret, hidden, Path(__file__)):
         failed = tenure(tmp_path, "clients", "add", "other", "--public-key", str(wrong))
         assert failed.returncode == 1

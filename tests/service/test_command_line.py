@@ -63,8 +63,9 @@ def test_clients(run: Run) -> None:
     assert set(json.loads(run("clients", "add", "third", "--json").output)) == {"client_id", "client_secret"}
     assert "already" in run("clients", "add", "partner", status=1).output
     listed = json.loads(run("clients", "list", "--json").output)
-    assert {"client_id": "phone-app", "public": True, "keys": 0, "scope": None} in listed
-    assert {"client_id": "partner", "public": False, "keys": 0, "scope": None} in listed
+    usual = {"keys": 0, "scope": None, "lifetime": "remembered"}
+    assert {"client_id": "phone-app", "public": True, **usual} in listed
+    assert {"client_id": "partner", "public": False, **usual} in listed
     assert secret not in run("clients", "list").output
     assert run("clients", "remove", "partner").output == "partner is gone.\n"
     assert "no client" in run("clients", "remove", "partner", status=1).output

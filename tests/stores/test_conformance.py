@@ -30,15 +30,17 @@ from tenure.core.calls import (
     ListSubject,
     Purge,
     PutRecord,
+    Reauthenticate,
     Restore,
     Revoke,
     RevokedSince,
     RevokeSubject,
     Scan,
     ScanAudit,
+    Shorten,
 )
 from tenure.core.family import Head
-from tenure.core.session import AuditEntry, Session
+from tenure.core.session import AuditEntry, Authentication, Session
 from tenure.core.tokens import session_id_for
 from tenure.stores.protocol import Store
 from tests.integrations.django_stores import postgres_alias, sqlite_alias
@@ -580,3 +582,81 @@ def test_revocations_are_pushed_where_the_store_can(url: str) -> None:
 def test_an_unknown_store_is_refused() -> None:
     with pytest.raises(ConfigurationError):
         open_store("oracle://")
+
+
+def test_a_session_has_a_lifetime_of_its_own(ask: Ask) -> None:
+    made = create(ask, lifetime="kiosk", idle_ttl=100.0, expires_at=NOW + 100)
+    assert ask(Get(made.id)) == made
+    moved = ask(advance(made, head=Head(1, hashed(1), None, NOW + 50), idle_deadline=NOW + 9000))
+    assert (moved.expires_at, moved.idle_ttl, moved.lifetime) == (NOW + 150, 100.0, "kiosk")
+    assert ask(Get(made.id)) == moved
+    late = ask(advance(moved, 2, head=Head(2, hashed(2), None, NOW + 149)))
+    assert (late.expires_at, late.ends_at) == (NOW + 249, made.ends_at)
+
+
+def test_a_session_of_before_ends_when_the_caller_says(ask: Ask) -> None:
+    made = create(ask)
+    moved = ask(advance(made, head=Head(1, hashed(1), None, NOW + 5), idle_deadline=NOW + 77))
+    assert (moved.expires_at, moved.idle_ttl) == (NOW + 77, None)
+
+
+@pytest.mark.parametrize("binding", [None, "dpop:key"])
+def test_a_session_is_shortened_and_never_lengthened(ask: Ask, binding: str | None) -> None:
+    made = create(ask, idle_ttl=1000.0, expires_at=NOW + 1000, binding=binding)
+    shorter = ask(Shorten(made.id, 60.0, NOW + 500))
+    assert (shorter.idle_ttl, shorter.ends_at, shorter.expires_at) == (60.0, NOW + 500, NOW + 60)
+    assert shorter == replace(made, idle_ttl=60.0, ends_at=NOW + 500, expires_at=NOW + 60)
+    assert ask(Shorten(made.id, 300.0, NOW + 400)) is None
+    again = ask(Shorten(made.id, 60.0, NOW + 900))
+    assert again == shorter
+    moved = ask(advance(made, head=Head(1, hashed(1), None, NOW + 30), expected_binding=binding, binding=binding))
+    assert moved.expires_at == NOW + 90
+    assert ask(Shorten("00" * 16, 60.0, NOW)) is None
+    ask(Revoke(made.id, NOW + 31, "ended", "owner"))
+    assert ask(Shorten(made.id, 10.0, NOW + 20)) is None
+
+
+@pytest.mark.parametrize("of_before", [True, False])
+def test_a_session_of_before_is_shortened_as_well(ask: Ask, of_before: bool) -> None:
+    made = create(ask, idle_ttl=None if of_before else 1000.0)
+    assert ask(Shorten(made.id, 60.0, NOW + 500)).idle_ttl == 60.0
+
+
+@pytest.mark.parametrize("binding", [None, "dpop:key"])
+def test_a_later_authentication_is_kept(ask: Ask, binding: str | None) -> None:
+    first = Authentication(NOW, "loa1", ("pwd",))
+    made = create(ask, authentication=first, idle_ttl=1000.0, binding=binding, claims={"a": [], "b": {}, "c": "["})
+    assert ask(Get(made.id)).authentication == first
+    later = Authentication(NOW + 7.5, "phr", ("pwd", "hwk"))
+    changed = ask(Reauthenticate(made.id, later))
+    assert changed == replace(made, authentication=later)
+    assert ask(Get(made.id)) == changed
+    moved = ask(advance(made, head=Head(1, hashed(1), None, NOW + 8), expected_binding=binding, binding=binding))
+    assert moved.authentication == later
+    assert moved.claims == made.claims
+    assert ask(Reauthenticate(made.id, Authentication(NOW + 9))).authentication == Authentication(NOW + 9)
+    assert ask(Reauthenticate("00" * 16, later)) is None
+    assert ask(Reauthenticate(made.id, Authentication(NOW + 10**9))) is None
+    ended = ask(Revoke(made.id, NOW + 10, "ended", "owner"))
+    assert ended.authentication == Authentication(NOW + 9)
+    assert ask(Reauthenticate(made.id, Authentication(NOW + 11))) is None
+
+
+def test_what_else_a_session_has_is_taken_along(ask: Ask) -> None:
+    whole = session(lifetime="kiosk", idle_ttl=50.0, authentication=Authentication(NOW + 1.25, None, ("otp",)))
+    assert ask(Restore(whole)) is True
+    assert ask(Get(whole.id)) == whole
+    later = replace(
+        whole, authentication=Authentication(NOW + 3), idle_ttl=40.0, head=Head(2, hashed(2), None, NOW + 6)
+    )
+    assert ask(Restore(later)) is True
+    assert ask(Get(whole.id)) == later
+
+
+def test_the_trail_says_what_a_session_was_bound_to(ask: Ask) -> None:
+    kept = Audit("192.0.2.1", NOW + 900)
+    for binding, bound in ((None, None), ("dpop:key", "key"), ("dbsc:key", "device")):
+        made = session(subject=f"subject-{binding}", binding=binding)
+        ask(Create(made, audit=kept))
+        ask(Revoke(made.id, NOW + 1, "ended", "owner", kept))
+        assert [entry.bound for entry in ask(ListAudit(made.subject, NOW + 1))] == [bound, bound]

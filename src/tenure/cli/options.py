@@ -25,6 +25,7 @@ from tenure.stores.protocol import Store
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+_IN_FILE_ONLY = ("lifetimes",)
 _STORE_SETTINGS = ("store", "migrate", "secret", "secret_fallbacks")
 
 
@@ -32,7 +33,7 @@ def settings_options(*names: str) -> Callable[[F], F]:
     """A flag for each setting (or only for `names`), and --config. The command gets the loaded `settings`."""
 
     def decorate(command: F) -> F:
-        chosen = names or tuple(Settings.model_fields)
+        chosen = names or tuple(name for name in Settings.model_fields if name not in _IN_FILE_ONLY)
 
         @functools.wraps(command)
         def run(*, config: str | None, **arguments: Any) -> Any:

@@ -9,6 +9,7 @@ import click
 from tenure.cli.options import Deployment, deployment_options
 from tenure.cli.output import json_option, print_done, print_rows
 from tenure.core import existing
+from tenure.core.policy import REMEMBERED
 from tenure.http import clients as registry
 from tenure.server.accounts import Accounts
 
@@ -86,6 +87,7 @@ def clients() -> None:
 @click.argument("client_id")
 @click.option("--public", is_flag=True, help="The client can't keep a secret, so it gets none.")
 @click.option("--scope", help='The most that a session for it may be granted, for example "read write".')
+@click.option("--lifetime", default="", help="The lifetime of its sessions: remembered, browser, or one of lifetimes.")
 @click.option(
     "--public-key",
     "key_files",
@@ -100,12 +102,16 @@ def add_client(
     client_id: str,
     public: bool,
     scope: str | None,
+    lifetime: str,
     key_files: Sequence[BinaryIO],
     as_json: bool,
 ) -> None:
     """Register a client. The secret of a confidential client is printed once."""
     keys = [registry.public_jwk(file.read()) for file in key_files]
-    adding = registry.add_client(client_id, deployment.issuer.random, public=public, keys=keys, scope=scope)
+    deployment.issuer.lifetime_named(lifetime)
+    adding = registry.add_client(
+        client_id, deployment.issuer.random, public=public, keys=keys, scope=scope, lifetime=lifetime
+    )
     secret = deployment.run(adding)
     fields = {"client_id": client_id} if secret is None else {"client_id": client_id, "client_secret": secret}
     kind = "a public client" if public else "a client with keys of its own"
@@ -118,10 +124,16 @@ def add_client(
 def list_clients(deployment: Deployment, as_json: bool) -> None:
     """List the registered clients."""
     rows = [
-        {"client_id": client.id, "public": client.public, "keys": len(client.keys), "scope": client.scope}
+        {
+            "client_id": client.id,
+            "public": client.public,
+            "keys": len(client.keys),
+            "scope": client.scope,
+            "lifetime": client.lifetime or REMEMBERED,
+        }
         for client in deployment.run(registry.list_clients())
     ]
-    print_rows(rows, as_json=as_json, columns=["client_id", "public", "keys", "scope"])
+    print_rows(rows, as_json=as_json, columns=["client_id", "public", "keys", "scope", "lifetime"])
 
 
 @clients.command("remove")

@@ -19,6 +19,7 @@ from tenure.core.calls import Get, ListAudit
 from tenure.core.effects import Flow, call
 from tenure.core.errors import ForgedToken, InvalidAccessToken
 from tenure.core.family import Verdict, judge
+from tenure.core.policy import REMEMBERED
 from tenure.core.session import Which
 from tenure.core.tokens import PREFIX, unseal
 from tenure.driving.upkeep import load_ring
@@ -41,7 +42,7 @@ def list_sessions(
     deployment: Deployment, which: Which, subject: str | None, limit: int, cursor: str, as_json: bool
 ) -> None:
     """List live sessions, in pages."""
-    columns = ["id", "device", "client_id", "bound", "created_at", "last_used_at", "expires_at"]
+    columns = ["id", "device", "client_id", "lifetime", "bound", "created_at", "last_used_at", "expires_at"]
     if subject is None:
         page = deployment.run(overview.latest(deployment.issuer, which, cursor=cursor, limit=limit))
         rows = [{**described(session), "subject": session.subject} for session in page.sessions]
@@ -179,6 +180,9 @@ def _refresh_token(deployment: Deployment, text: str) -> Flow[dict[str, Any]]:
         "client_id": session.client_id,
         "device": session.device,
         "bound": bound_to(session.binding),
+        "lifetime": session.lifetime or REMEMBERED,
+        "idle_ttl": session.idle_ttl or issuer.policy.idle_ttl,
+        "ends_at": session.ends_at,
         "generation": token.generation,
         "head_generation": session.head.generation,
         "last_used_at": session.last_used_at,

@@ -7,7 +7,14 @@ it into HTTP clients, and `storage.py` keeps the credentials.
 import logging
 
 try:
-    from tenure.client.errors import ClientEvent, OriginRefused, RefreshFailed, SignedOut, StorageFailed
+    from tenure.client.errors import (
+        ClientEvent,
+        OriginRefused,
+        RefreshFailed,
+        SignedOut,
+        StepUpRequired,
+        StorageFailed,
+    )
     from tenure.client.record import Credentials
     from tenure.client.session import Session
     from tenure.client.storage import FileStorage, KeyringStorage, MemoryStorage, Storage
@@ -27,6 +34,7 @@ __all__ = [
     "RefreshFailed",
     "Session",
     "SignedOut",
+    "StepUpRequired",
     "Storage",
     "StorageFailed",
 ]

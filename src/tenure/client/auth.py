@@ -2,7 +2,8 @@
 
 One object serves all of them. It adds the access token to each request. When a 401 says that the token is invalid, it
 gets a new one and repeats the request: once, or twice if the first replacement came from the storage and was refused as
-well. The caller gets any 401 after that.
+well. The caller gets any 401 after that. When a 401 asks the user to authenticate once more, the application is asked,
+and the request repeated after it has done so.
 """
 
 import logging
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from tenure.client.core import says_invalid
 from tenure.client.refusals import REFUSES_ALL
+from tenure.client.stepping_up import SteppingUp, required_by
 
 _log = logging.getLogger("tenure.client")
 
@@ -43,6 +45,8 @@ class _Tokens(Protocol):
     def repeated(self, url: str, *, refused: bool) -> bool: ...
     def headers_with(self, token: str, method: str, url: str) -> dict[str, str]: ...
     def asks_for_nonce(self, url: str, status: int, headers: Mapping[str, str]) -> bool: ...
+    @property
+    def stepping_up(self) -> SteppingUp: ...
 
 
 class SessionAuth(*_auth_classes()):  # type: ignore[misc]
@@ -61,8 +65,12 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         response = yield self._carrying(request, token)
         if self._asks_for_nonce(response, url) and repeatable:
             response = yield self._carrying(request, token)
+        asked = False
         for _ in range(_MOST_REPEATS):
-            if not _is_refused(response) or self._is_final(response, url, token, repeatable):
+            if not asked and (required := required_by(response)) is not None:
+                asked = True
+                self._session.stepping_up.ask(required, repeatable=repeatable)
+            elif not _is_refused(response) or self._is_final(response, url, token, repeatable):
                 return
             token = self._session.renewed(token)
             response = yield self._carrying(request, token)
@@ -77,8 +85,12 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         response = yield self._carrying(request, token)
         if self._asks_for_nonce(response, url) and repeatable:
             response = yield self._carrying(request, token)
+        asked = False
         for _ in range(_MOST_REPEATS):
-            if not _is_refused(response) or self._is_final(response, url, token, repeatable):
+            if not asked and (required := required_by(response)) is not None:
+                asked = True
+                await self._session.stepping_up.aask(required, repeatable=repeatable)
+            elif not _is_refused(response) or self._is_final(response, url, token, repeatable):
                 return
             token = await self._session.arenewed(token)
             response = yield self._carrying(request, token)
@@ -92,16 +104,19 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
         self._carrying(request, token)
 
         def repeat(response: Any, **how: Any) -> Any:
-            carried = token
+            carried, asked = token, False
             for _ in range(_MOST_REPEATS):
                 # The response to a redirect belongs to another request. The library removes the token from it if
                 # necessary.
                 if response.request.headers.get("Authorization", "").partition(" ")[2] != carried:
                     return response
                 wants_nonce = self._asks_for_nonce(response, response.request.url) and repeatable
-                if not wants_nonce and not _is_refused(response):
-                    return response
-                if not wants_nonce and self._is_final(response, response.request.url, carried, repeatable):
+                if not asked and (required := required_by(response)) is not None:
+                    asked = True
+                    self._session.stepping_up.ask(required, repeatable=repeatable)
+                elif not wants_nonce and (
+                    not _is_refused(response) or self._is_final(response, response.request.url, carried, repeatable)
+                ):
                     return response
                 response.content  # noqa: B018 - read to its end, so that the connection can be used again
                 response.close()

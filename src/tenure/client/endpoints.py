@@ -3,7 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote_plus, urlencode
 
 from tenure.client.record import Credentials
@@ -31,7 +31,7 @@ class Endpoints(Protocol):
         """Exchange the refresh token; sends the attempt key as well."""
         ...
 
-    def login_request(self, username: str, password: str, device: str) -> Post:
+    def login_request(self, username: str, password: str, device: str, remember: bool | None) -> Post:
         """Log in with a name and a password."""
         ...
 
@@ -55,10 +55,14 @@ class TenureEndpoints:
         """POST …/refresh"""
         return self._post("refresh", {"refresh_token": credentials.refresh_token}, credentials.attempt)
 
-    def login_request(self, username: str, password: str, device: str) -> Post:
+    def login_request(self, username: str, password: str, device: str, remember: bool | None) -> Post:
         """POST …/login"""
-        named = {"device": device} if device else {}
-        return self._post("login", {"username": username, "password": password, **named})
+        content: dict[str, Any] = {"username": username, "password": password}
+        if device:
+            content["device"] = device
+        if remember is not None:
+            content["remember"] = remember
+        return self._post("login", content)
 
     def logout_request(self, refresh_token: str) -> Post | None:
         """POST …/logout"""
@@ -67,7 +71,7 @@ class TenureEndpoints:
     def _url(self, name: str) -> str:
         return f"{self.base.rstrip('/')}/{name}"
 
-    def _post(self, name: str, content: dict[str, str], attempt: str | None = None) -> Post:
+    def _post(self, name: str, content: dict[str, Any], attempt: str | None = None) -> Post:
         key = {} if attempt is None else {"idempotency-key": attempt}
         return Post(self._url(name), {"content-type": "application/json", **key}, json.dumps(content).encode())
 
@@ -96,7 +100,7 @@ class StandardEndpoints:
         key = {} if credentials.attempt is None else {"idempotency-key": credentials.attempt}
         return Post(post.url, {**post.headers, **key}, post.body)
 
-    def login_request(self, username: str, password: str, device: str) -> Post:  # noqa: ARG002 - none takes one
+    def login_request(self, username: str, password: str, device: str, remember: bool | None) -> Post:  # noqa: ARG002 - none takes one
         """Not available: pass the first tokens to `adopt`."""
         raise ConfigurationError("A standard token endpoint has no login with a password: adopt() the first tokens.")
 

@@ -35,14 +35,32 @@ class StorageFailed(TenureError):
     code = "temporarily_unavailable"
 
 
+class StepUpRequired(TenureError):
+    """A resource asks its user to authenticate once more (RFC 9470).
+
+    max_age: how long ago, in seconds, that may have been, if it says. acr_values: one of which its class has to be.
+    """
+
+    code = "insufficient_user_authentication"
+    message = "This asks the user to authenticate once more."
+
+    def __init__(self, max_age: int | None, acr_values: tuple[str, ...]) -> None:
+        super().__init__()
+        self.max_age = max_age
+        self.acr_values = acr_values
+
+
 @dataclass(frozen=True, slots=True)
 class ClientEvent:
     """What happened to the session.
 
     reason: for `signed_out`, what the server says, or `logged_out`; for `storage_failed`, what is wrong with the
     storage (the session goes on in memory); for `token_refused`, the origin that refuses even a new access token.
-    `not_bound`: the session was to be bound to a key, but the server does not do that.
+    `not_bound`: the session was to be bound to a key, but the server does not do that. `step_up_required`: a resource
+    asks the user to authenticate once more; reason: the classes of authentication that it accepts, if it names any.
     """
 
-    kind: Literal["signed_in", "refreshed", "signed_out", "storage_failed", "token_refused", "not_bound"]
+    kind: Literal[
+        "signed_in", "refreshed", "signed_out", "storage_failed", "token_refused", "not_bound", "step_up_required"
+    ]
     reason: str | None = None

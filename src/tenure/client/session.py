@@ -30,8 +30,9 @@ from tenure.client.proving import Prover, asks_for_nonce
 from tenure.client.record import Credentials, Record
 from tenure.client.refusals import Refusals
 from tenure.client.sender import Sender
+from tenure.client.stepping_up import SteppingUp, StepUp
 from tenure.client.storage import MemoryStorage, Storage
-from tenure.core.errors import ConfigurationError
+from tenure.core.errors import ConfigurationError, InvalidRequest
 from tenure.core.forking import Forking, survive_forks
 from tenure.core.inputs import check_function, check_methods, check_seconds, check_setting, check_text
 from tenure.core.origins import is_loopback, origin_of
@@ -50,7 +51,8 @@ class Session(Forking):
     to the token endpoint, in seconds. attempts and patience: how often, and for how many seconds in all, one refresh is
     tried before RefreshFailed is raised. bind: bind the session to a key that is kept beside the credentials and never
     sent (DPoP, RFC 9449); "required": or else log out. Without it, a server that does not know this leaves the session
-    unbound, which the event `not_bound` tells.
+    unbound, which the event `not_bound` tells. step_up: lets the user authenticate once more where a resource asks for
+    it (RFC 9470), and returns whether to repeat the request; otherwise StepUpRequired is raised.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Session(Forking):
         attempts: int = 5,
         patience: float = 30.0,
         bind: bool | Literal["required"] = False,
+        step_up: StepUp | None = None,
         endpoints: Endpoints | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
@@ -83,8 +86,9 @@ class Session(Forking):
             raise ConfigurationError("attempts is a whole number from 1.")
         check_function("monotonic", monotonic)
         check_function("clock", clock)
-        if on_event is not None:
-            check_function("on_event", on_event)
+        for name, function in (("on_event", on_event), ("step_up", step_up)):
+            if function is not None:
+                check_function(name, function)
         check_methods("endpoints", endpoints, "refresh_request", "login_request", "logout_request")
         check_methods("storage", storage, "load", "swap", "try_lock")
         self._endpoints = TenureEndpoints(base) if endpoints is None else endpoints
@@ -101,6 +105,7 @@ class Session(Forking):
         self._sender = Sender(timeout, attempts, patience, http, self._prover)
         self._driver = Driver(self._kept, self._sender, self._endpoints)
         self._refusals = Refusals()
+        self.stepping_up = SteppingUp(step_up, self._tell)
         self._clock = clock
         self._at_hand = AtHand(monotonic, clock)
         self._failures = 0
@@ -132,21 +137,22 @@ class Session(Forking):
         """Whether there are credentials. Only a refresh shows whether the server still accepts them."""
         return self._kept.load().credentials is not None
 
-    def login(self, username: str, password: str, device: str = "") -> None:
+    def login(self, username: str, password: str, device: str = "", *, remember: bool | None = None) -> None:
         """Log in with a name and a password. Raises SignedOut if they are wrong, RefreshFailed if the server does not
         respond.
 
-        A session that was stored here before is logged out.
+        remember: False for a session that ends soon; by default the server decides. A session that was stored here
+        before is logged out.
         """
-        _check_texts(username=username, password=password, device=device)
-        answer = self._sender.send(self._endpoints.login_request(username, password, device))
+        _check_login(username, password, device, remember)
+        answer = self._sender.send(self._endpoints.login_request(username, password, device, remember))
         self._enter(_issued(answer, self._clock()))
         self._driver.run(tell_logouts(self._clock))
 
-    async def alogin(self, username: str, password: str, device: str = "") -> None:
+    async def alogin(self, username: str, password: str, device: str = "", *, remember: bool | None = None) -> None:
         """Like `login`."""
-        _check_texts(username=username, password=password, device=device)
-        answer = await self._sender.asend(self._endpoints.login_request(username, password, device))
+        _check_login(username, password, device, remember)
+        answer = await self._sender.asend(self._endpoints.login_request(username, password, device, remember))
         await asyncio.to_thread(self._enter, _issued(answer, self._clock()))
         await self._driver.arun(tell_logouts(self._clock))
 
@@ -369,6 +375,12 @@ def _issued(answer: Answer | None, now: float) -> Credentials:
     if content.get("error") == "invalid_grant":
         raise SignedOut(None, str(content.get("error_description", "The login was refused.")))
     raise RefreshFailed("The response to the login was not as expected. Try again later.")
+
+
+def _check_login(username: object, password: object, device: object, remember: object) -> None:
+    _check_texts(username=username, password=password, device=device)
+    if remember is not None and not isinstance(remember, bool):
+        raise InvalidRequest("remember is True, False or None.")
 
 
 def _check_texts(**texts: object) -> None:

@@ -34,7 +34,7 @@ line hold it (nginx large_client_header_buffers, Apache LimitRequestFieldSize)."
 _HEADER_AND_SIGNATURE_CHARS = 512  # RS256, the largest: claims keep fitting when the algorithm changes
 
 RESERVED_CLAIMS = frozenset(
-    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "auth_time", "scope", "cnf"]
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "auth_time", "began", "scope", "cnf"]
 )
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -211,7 +211,7 @@ class Checker:
         return claims
 
     def _check_cutoffs(self, claims: Claims) -> None:
-        began = float(claims.raw.get("auth_time", 0))
+        began = float(claims.raw.get("began", claims.raw.get("auth_time", 0)))
         refusing = [one for one in self.cutoffs if one.refuses(claims.issued_at, began, claims.client_id)]
         if any(one.is_final for one in refusing):
             raise RevokedAccessToken

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from tenure.core.family import Head
-from tenure.core.session import AuditEntry, Page, Session, Which
+from tenure.core.session import AuditEntry, Authentication, Page, Session, Which
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -54,8 +54,9 @@ class Create(Call[tuple[str, ...] | None]):
 class Advance(Call[Session | None]):
     """Compare and set: replace the live session's head with `head` if it is the expected one.
 
-    Returns the updated session, or None if anything did not match. `idle_deadline`: when the session ends if nobody
-    refreshes it (seconds, UTC), but never later than its absolute lifetime.
+    Returns the updated session, or None if anything did not match. The session then ends its own idle lifetime after
+    the new head's `rotated_at`; one without, at `idle_deadline` (seconds, UTC); but never later than its absolute
+    lifetime.
     `binding` takes the place of `expected_binding`, which is compared as well.
     """
 
@@ -67,6 +68,26 @@ class Advance(Call[Session | None]):
     idle_deadline: float
     expected_binding: str | None = None
     binding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shorten(Call[Session | None]):
+    """Give a session that is not revoked a shorter idle lifetime (seconds) and an earlier end (seconds, UTC).
+
+    Returns the session then, or None. Neither end becomes later than it was.
+    """
+
+    session_id: str
+    idle_ttl: float
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reauthenticate(Call[Session | None]):
+    """Record a later authentication of a session that is live at `authentication.at`. Returns it, or None."""
+
+    session_id: str
+    authentication: Authentication
 
 
 @dataclass(frozen=True, slots=True)

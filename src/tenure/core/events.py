@@ -21,6 +21,7 @@ Kind = Literal[
     "forged_token_refused",
     "stolen_token_refused",
     "bound",
+    "stepped_up",
 ]
 
 

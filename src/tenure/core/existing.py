@@ -3,10 +3,13 @@
 `flows.py` has the two that hand out tokens, and the rules for all of them.
 """
 
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tenure.core.binding import bound_to
-from tenure.core.calls import Get, ListAudit, ListSubject, Revoke, RevokeSubject
+from tenure.core.calls import Get, ListAudit, ListSubject, Reauthenticate, Revoke, RevokeSubject, Shorten
 from tenure.core.effects import Flow, call
 from tenure.core.errors import (
     DeviceProofDelayed,
@@ -14,12 +17,14 @@ from tenure.core.errors import (
     InvalidGrant,
     InvalidProof,
     InvalidRequest,
+    SessionEnded,
     StolenTokenRefused,
+    StoreUnavailable,
     WrongClient,
 )
 from tenure.core.events import Event, Kind
 from tenure.core.family import Verdict, judge
-from tenure.core.inputs import check_limit, check_subject, check_text
+from tenure.core.inputs import authentication_of, check_limit, check_subject, check_text
 from tenure.core.issuer import Issuer
 from tenure.core.session import AuditEntry, Session
 from tenure.core.tokens import SESSION_ID_BYTES, RefreshToken, unseal
@@ -27,7 +32,10 @@ from tenure.core.tokens import SESSION_ID_BYTES, RefreshToken, unseal
 REVOCATION_LOST = "revocation_lost"
 """Why a session is ended that was ended before, after the store has lost that."""
 
+_log = logging.getLogger("tenure")
+
 MAX_ENTRIES = 1000
+_TOLERANCE_SECONDS = 1.0  # stores keep whole microseconds
 _REGISTERING_SECONDS = 120
 """For how long after its login a session's requests may not have heard yet that it was bound to a device."""
 
@@ -72,6 +80,49 @@ def check_binding(issuer: Issuer, session: Session, binding: str | None, now: fl
         if issuer.policy.at_missing_proof == "end_session":
             yield from end_session(issuer, session.id, reason="stolen_token", by="policy", address=address)
         raise StolenTokenRefused
+
+
+def kept_within_policy(issuer: Issuer, session: Session, now: float) -> Flow[Session]:
+    """The session within the policy's present lifetimes: one that was made under longer ones is shortened, never
+    lengthened.
+
+    That takes a second write, once. If it fails, the next refresh does it. Raises SessionEnded if the session is over.
+    """
+    lifetime = issuer.policy.lifetime(session.lifetime)
+    idle_ttl = lifetime.idle_ttl if session.idle_ttl is None else min(session.idle_ttl, lifetime.idle_ttl)
+    ends_at = session.created_at + lifetime.absolute_ttl
+    if session.ends_at - ends_at < _TOLERANCE_SECONDS and idle_ttl == (session.idle_ttl or idle_ttl):
+        return session
+    ends_at = min(session.ends_at, ends_at)
+    shortened = replace(
+        session, idle_ttl=idle_ttl, ends_at=ends_at, expires_at=min(session.expires_at, now + idle_ttl, ends_at)
+    )
+    try:
+        yield from call(Shorten(session.id, idle_ttl, ends_at))
+    except StoreUnavailable as problem:
+        _log.warning("session %s could not be shortened: %s", session.id, problem)
+    if not shortened.is_live(now):
+        yield event_of("expired", now, session)
+        raise SessionEnded("expired")
+    return shortened
+
+
+def step_up(
+    issuer: Issuer, session_id: str, *, acr: str | None, amr: Sequence[str], address: str = ""
+) -> Flow[Session]:
+    """Record that a session's user has just been authenticated once more. The next access token says so.
+
+    Raises SessionEnded if the session is not live.
+    """
+    check_text("session_id", session_id)
+    authentication = authentication_of(issuer.now(), acr, amr)
+    session = None
+    if is_session_id(session_id):
+        session = yield from call(Reauthenticate(session_id, authentication))
+    if session is None or issuer.is_cut_off(session):
+        raise SessionEnded("revoked")
+    yield event_of("stepped_up", authentication.at, session, address=address or None)
+    return session
 
 
 def is_session_id(text: str) -> bool:

@@ -11,7 +11,7 @@ the write there is only arithmetic, so no token is used up without a response.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenure.core.access import application_claims
@@ -28,9 +28,9 @@ from tenure.core.errors import (
     WrongClient,
 )
 from tenure.core.events import Event, Kind
-from tenure.core.existing import REVOCATION_LOST, check_binding, end_session, event_of, genuine
+from tenure.core.existing import REVOCATION_LOST, check_binding, end_session, event_of, genuine, kept_within_policy
 from tenure.core.family import Head, Verdict, judge
-from tenure.core.inputs import check_scope, check_subject, check_text, hash_of_attempt, shortened
+from tenure.core.inputs import authentication_of, check_scope, check_subject, check_text, hash_of_attempt, shortened
 from tenure.core.issuer import Issuer, TokenPair
 from tenure.core.session import Session
 from tenure.core.tokens import (
@@ -61,9 +61,12 @@ def login(
     scope: str,
     address: str = "",
     binding: str | None = None,
+    lifetime: str = "",
+    acr: str | None = None,
+    amr: Sequence[str] = (),
 ) -> Flow[TokenPair]:
     """Begin a session for an authenticated user. address: where the login comes from, if known. binding: the key that
-    the request shows, if any.
+    the request shows, if any. lifetime: the name of one of the policy's. acr, amr: how the user was authenticated.
 
     Raises InvalidProof if the policy requires a binding, LoginRefused at the limit of sessions, and
     ConfigurationError for claims that no token can carry.
@@ -74,6 +77,7 @@ def login(
         check_text(name, value)
     if issuer.policy.binding == "required" and binding is None:
         raise InvalidProof
+    lasts = issuer.lifetime_named(lifetime)
     now = issuer.now()
     session_id = session_id_for(subject, issuer.random)
     root = issuer.random(NONCE_BYTES)
@@ -86,10 +90,13 @@ def login(
         claims=application_claims(claims),
         device=shortened(device),
         created_at=now,
-        expires_at=now + issuer.policy.idle_ttl,
-        ends_at=now + issuer.policy.absolute_ttl,
+        expires_at=now + lasts.idle_ttl,
+        ends_at=now + lasts.absolute_ttl,
         head=Head(0, nonce_hash(session_id, root), None, now),
         binding=None if issuer.policy.binding == "off" else binding,
+        lifetime=lifetime,
+        idle_ttl=lasts.idle_ttl,
+        authentication=authentication_of(now, acr, amr) if acr is not None or amr else None,
     )
     issuer.check_fits(session, session.claims)
     current = yield from _current_claims(issuer, session)
@@ -169,6 +176,7 @@ def exchange(
         )
     else:
         verdict, claims = Verdict.ROTATE, session.claims
+    session = yield from kept_within_policy(issuer, session, now)
     yield event_of(_ANSWERED[verdict], now, session, generation=token.generation)
     child = token.child(draft.nonce)
     return issuer.pair(draft, session, claims, seal(child, issuer.keys.tag), now, scope)

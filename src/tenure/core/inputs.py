@@ -4,13 +4,18 @@ import hashlib
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from tenure.core.errors import ConfigurationError, InvalidRequest
+from tenure.core.session import Authentication
 
 ATTEMPT_KEY_CHARS = range(16, 201)
 MAX_DEVICE_CHARS = 200
 MAX_SUBJECT_CHARS = 255
 MAX_SCOPE_CHARS = 1000
+MAX_METHODS = 10
+MAX_NAME_CHARS = 100
+_NAME = re.compile(r"[!#-+\--\[\]-~]{1,100}")
 _SCOPE = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
 
 
@@ -73,6 +78,25 @@ def check_scope(scope: str) -> None:
     if scope and (len(scope) > MAX_SCOPE_CHARS or not _SCOPE.fullmatch(scope)):
         raise InvalidRequest(
             f"scope is a list of names with one space between them, {MAX_SCOPE_CHARS} characters long."
+        )
+
+
+def authentication_of(at: float, acr: str | None, amr: Sequence[str]) -> Authentication:
+    """How a user was authenticated at this moment (seconds, UTC). Raises InvalidRequest for anything but names."""
+    if acr is not None:
+        _check_name("acr", acr)
+    if isinstance(amr, str) or not isinstance(amr, Sequence) or len(amr) > MAX_METHODS:
+        raise InvalidRequest(f'amr is a list of at most {MAX_METHODS} names, like ["pwd", "otp"] (RFC 8176).')
+    for method in amr:
+        _check_name("amr", method)
+    return Authentication(at, acr, tuple(amr))
+
+
+def _check_name(what: str, name: object) -> None:
+    check_text(what, name)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{what} has 1 to {MAX_NAME_CHARS} characters of ASCII, without spaces, quotes and commas."
         )
 
 

@@ -12,12 +12,13 @@ from tenure.core.binding import thumbprint_of
 from tenure.core.calls import Audit
 from tenure.core.cutoffs import Cutoff
 from tenure.core.dpop import Proofs, proven
-from tenure.core.errors import ConfigurationError, InvalidAccessToken, StoreUnavailable, TenureError
+from tenure.core.errors import ConfigurationError, InvalidAccessToken, InvalidRequest, StoreUnavailable, TenureError
 from tenure.core.inputs import check_function, check_setting, shortened
 from tenure.core.keys import ALGORITHMS, DerivedKeys, KeyRing
 from tenure.core.observations import HeardRevoked, Observer, Refused
-from tenure.core.policy import Policy
-from tenure.core.session import Session
+from tenure.core.policy import Lifetime, Policy
+from tenure.core.session import Authentication, Session
+from tenure.core.step_up import Requirement, check_needs
 from tenure.core.tokens import NONCE_BYTES
 
 ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
@@ -27,8 +28,9 @@ ClaimsSource = Callable[[Session], Mapping[str, Any] | Awaitable[Mapping[str, An
 class TokenPair:
     """The result of a login or a refresh. Durations are in seconds; the representation leaves the tokens out.
 
-    refresh_expires_in: what remains of the idle or the absolute lifetime, whichever ends first. token_type: "Bearer",
-    or "DPoP" for a token that is bound to a key (RFC 9449 section 5).
+    refresh_expires_in: what remains of the idle or the absolute lifetime, whichever ends first.
+    authorization_expires_in: what remains of the absolute one. token_type: "Bearer", or "DPoP" for a token that is
+    bound to a key (RFC 9449 section 5). outlives_browser: whether its cookie stays when the browser is closed.
     """
 
     access_token: str = field(repr=False)
@@ -39,6 +41,8 @@ class TokenPair:
     subject: str
     scope: str
     token_type: str = "Bearer"  # noqa: S105 - no secret
+    authorization_expires_in: int = 0
+    outlives_browser: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,13 @@ class Issuer:
             self.checker.cutoffs = tuple(cutoffs)
             self.heard += 1
 
+    def lifetime_named(self, name: str) -> Lifetime:
+        """The policy's lifetime that a login chooses; "" for the usual one. Raises InvalidRequest for others."""
+        if not isinstance(name, str) or (name and name not in self.policy.lifetimes):
+            known = ", ".join(sorted(self.policy.lifetimes))
+            raise InvalidRequest(f"lifetime names one of the policy's: {known}.")
+        return self.policy.lifetime(name)
+
     def is_cut_off(self, session: Session) -> bool:
         """Whether a cutoff has ended this session, even if it is still live in the store."""
         return any(cutoff.ends(session) for cutoff in self.checker.cutoffs)
@@ -128,17 +139,26 @@ class Issuer:
         return Audit(shortened(address), now + ttl) if ttl else None
 
     def verified(
-        self, access_token: str, *, proof: str | None = None, method: str = "", urls: Collection[str] = ()
+        self,
+        access_token: str,
+        *,
+        proof: str | None = None,
+        method: str = "",
+        urls: Collection[str] = (),
+        needs: Requirement | None = None,
     ) -> Claims:
         """The claims of a valid access token. Raises InvalidAccessToken for any other, and tells the observer.
 
-        proof, method, urls: the DPoP proof that came with it, and what request it is to be for.
+        proof, method, urls: the DPoP proof that came with it, and what request it is to be for. needs: how its user has
+        to be authenticated.
         """
         try:
-            return proven(self.checker.check(access_token), access_token, self.proofs, proof, method, urls)
+            claims = proven(self.checker.check(access_token), access_token, self.proofs, proof, method, urls)
+            check_needs(needs, claims, self.now())
         except InvalidAccessToken as problem:
             self.refused(problem)
             raise
+        return claims
 
     def refused(self, problem: TenureError) -> None:
         """Tell the observer about a refused request."""
@@ -186,6 +206,8 @@ class Issuer:
             expires_in=max(0, payload["exp"] - payload["iat"]),
             refresh_token=refresh_token,
             refresh_expires_in=max(0, int(session.expires_at - now)),
+            authorization_expires_in=max(0, int(session.ends_at - now)),
+            outlives_browser=self.policy.lifetime(session.lifetime).outlives_browser,
             session_id=session.id,
             subject=session.subject,
             scope=granted,
@@ -206,11 +228,25 @@ class Issuer:
             "jti": token_id,
             "client_id": session.client_id,
             "sid": session.id,
-            "auth_time": int(session.created_at),
+            "auth_time": int(session.authenticated_at),
         }
         if granted:
             payload["scope"] = granted
         thumbprint = thumbprint_of(session.binding)
         if thumbprint is not None:
             payload["cnf"] = {"jkt": thumbprint}
+        if session.authentication is not None:
+            payload.update(_how(session.authentication))
+            if payload["auth_time"] != int(session.created_at):
+                payload["began"] = int(session.created_at)  # which a cutoff goes by
         return payload
+
+
+def _how(authentication: Authentication) -> dict[str, Any]:
+    """The claims that say how a user was authenticated (OpenID Connect Core section 2), as far as it is known."""
+    claims: dict[str, Any] = {}
+    if authentication.acr is not None:
+        claims["acr"] = authentication.acr
+    if authentication.amr:
+        claims["amr"] = list(authentication.amr)
+    return claims

@@ -5,7 +5,10 @@ them.
 """
 
 import math
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Literal, get_args, get_origin
 
 from tenure.core.errors import ConfigurationError
@@ -15,6 +18,26 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 
+REMEMBERED = "remembered"
+BROWSER = "browser"
+_NAME = re.compile("[a-z][a-z0-9_-]{0,49}")
+_BROWSER_IDLE = 2 * HOUR
+_BROWSER_ABSOLUTE = DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """How long one kind of login lasts.
+
+    idle_ttl: the session ends this long after its last refresh, in seconds. absolute_ttl: it ends this long after
+    login, in seconds. outlives_browser: whether its cookie stays when the browser is closed.
+    """
+
+    idle_ttl: float
+    absolute_ttl: float
+    outlives_browser: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Lifetimes and limits. Raises ConfigurationError, with the reason, for combinations that make no sense.
@@ -22,6 +45,9 @@ class Policy:
     access_ttl: how long an access token lives, in seconds.
     idle_ttl: a session ends this long after its last refresh, in seconds.
     absolute_ttl: a session ends this long after login, whatever happens, in seconds.
+    lifetimes: other lifetimes by their names, each a Lifetime or a mapping of its fields, for logins that choose one.
+        Two are there unless they are given: "remembered", which is the usual one, and "browser", which ends with the
+        browser, after two hours without a refresh, or after a day, whichever is first.
     leeway: for how long a retry without the attempt key is believed, in seconds.
     rollback: what a token that is newer than the store must bring to be adopted: "proof" of its descent (the
         default), or, for the days after restoring a backup, only its "tag": then whoever has the server's key can
@@ -42,6 +68,7 @@ class Policy:
     access_ttl: float = 10 * MINUTE
     idle_ttl: float = 14 * DAY
     absolute_ttl: float = 90 * DAY
+    lifetimes: Mapping[str, Lifetime] = field(default_factory=dict)
     leeway: float = 30.0
     rollback: Literal["proof", "tag"] = "proof"
     max_sessions: int | None = None
@@ -66,9 +93,35 @@ class Policy:
             if getattr(self, shorter) >= getattr(self, longer):
                 raise ConfigurationError(f"{shorter} must be shorter than {longer}: {why}")
         if self.idle_ttl > self.absolute_ttl:
-            raise ConfigurationError(
-                "idle_ttl must not be longer than absolute_ttl: a session can't be idle for longer than it may live."
-            )
+            raise ConfigurationError(_IDLE_IS_LONGER.format(name="idle_ttl", longer="absolute_ttl"))
+        object.__setattr__(self, "lifetimes", MappingProxyType(self._named_lifetimes()))
+
+    def lifetime(self, name: str) -> Lifetime:
+        """The lifetime of this name; the usual one for "", and for a name that the policy no longer has."""
+        return self.lifetimes.get(name, self.lifetimes[REMEMBERED])
+
+    def _named_lifetimes(self) -> dict[str, Lifetime]:
+        usual = Lifetime(idle_ttl=self.idle_ttl, absolute_ttl=self.absolute_ttl)
+        absolute = min(self.absolute_ttl, _BROWSER_ABSOLUTE)
+        browser = Lifetime(idle_ttl=min(self.idle_ttl, _BROWSER_IDLE), absolute_ttl=absolute, outlives_browser=False)
+        if not isinstance(self.lifetimes, Mapping):
+            raise ConfigurationError("lifetimes is a mapping from names to lifetimes.")
+        given = {name: _lifetime_of(name, lifetime) for name, lifetime in self.lifetimes.items()}
+        for name, lifetime in given.items():
+            self._check_lifetime(name, lifetime)
+        return {REMEMBERED: usual, BROWSER: browser, **given}
+
+    def _check_lifetime(self, name: str, lifetime: Lifetime) -> None:
+        for duration in ("idle_ttl", "absolute_ttl"):
+            _check_duration(f"lifetimes.{name}.{duration}", getattr(lifetime, duration), least=1.0)
+        if not isinstance(lifetime.outlives_browser, bool):
+            raise ConfigurationError(f"lifetimes.{name}.outlives_browser is true or false.")
+        idle = f"lifetimes.{name}.idle_ttl"
+        if lifetime.idle_ttl > lifetime.absolute_ttl:
+            raise ConfigurationError(_IDLE_IS_LONGER.format(name=idle, longer=f"lifetimes.{name}.absolute_ttl"))
+        for shorter, longer, why in _ORDER:
+            if longer == "idle_ttl" and getattr(self, shorter) >= lifetime.idle_ttl:
+                raise ConfigurationError(f"{shorter} must be shorter than {idle}: {why}")
 
 
 _CHOICES = {field.name: get_args(field.type) for field in fields(Policy) if get_origin(field.type) is Literal}
@@ -81,6 +134,22 @@ _ORDER = [
     ("clock_skew", "access_ttl", "otherwise an access token would live more than twice its lifetime."),
     ("signing_key_prepublish", "signing_key_ttl", "otherwise a key would be replaced before it signs."),
 ]
+
+
+_IDLE_IS_LONGER = "{name} must not be longer than {longer}: a session can't be idle for longer than it may live."
+
+
+def _lifetime_of(name: object, given: object) -> Lifetime:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError("A lifetime's name is 1 to 50 lower-case letters, digits, - and _, a letter first.")
+    if isinstance(given, Lifetime):
+        return given
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"lifetimes.{name} is a Lifetime, or a mapping with idle_ttl and absolute_ttl.")
+    try:
+        return Lifetime(**given)
+    except TypeError as problem:
+        raise ConfigurationError(f"lifetimes.{name}: {str(problem).removeprefix('Lifetime.__init__() ')}.") from None
 
 
 def _check_duration(name: str, value: object, least: float) -> None:

@@ -4,10 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tenure.core.binding import Bound
 from tenure.core.family import Head
 
 FOREVER = 2.0**42
 """A moment after all others, in seconds, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """When and how a user was authenticated.
+
+    at: in seconds, UTC. acr: the class of the authentication (OpenID Connect Core section 2). amr: its methods, as in
+    RFC 8176: "pwd", "otp", "hwk".
+    """
+
+    at: float
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +31,9 @@ class Session:
     id: 32 hexadecimal digits. claims: what the application gave at login, for every access token. Times are in
     seconds, UTC. expires_at: when the session ends if nobody refreshes, never later than `ends_at`, the end of its
     absolute lifetime. last_used_at: its last refresh. binding: the key that it is bound to, as core/binding.py spells
-    it, if any.
+    it, if any. lifetime: the name of the policy's lifetime that its login chose, or "" for the usual one. idle_ttl: its
+    own idle lifetime in seconds; None for a session of before, which has the policy's. authentication: the latest, if
+    more is known of it than that the login was one.
     """
 
     id: str
@@ -34,6 +50,14 @@ class Session:
     revoked_reason: str | None = None
     revoked_by: str | None = None
     binding: str | None = None
+    lifetime: str = ""
+    idle_ttl: float | None = None
+    authentication: Authentication | None = None
+
+    @property
+    def authenticated_at(self) -> float:
+        """When the user was authenticated last, in seconds, UTC."""
+        return self.created_at if self.authentication is None else self.authentication.at
 
     @property
     def last_used_at(self) -> float:
@@ -50,7 +74,8 @@ class AuditEntry:
     """One entry of a subject's audit trail: a login, or the end of a session.
 
     at: when, in seconds, UTC. address: where the request came from, or "". reason and by: why a session was ended, and
-    by whom; after a theft, the reason is "reuse_detected".
+    by whom; after a theft, the reason is "reuse_detected". bound: what the session was bound to, if anything: a "key"
+    or the browser's "device".
     """
 
     at: float
@@ -61,6 +86,7 @@ class AuditEntry:
     address: str
     reason: str | None = None
     by: str | None = None
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)

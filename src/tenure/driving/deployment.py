@@ -142,7 +142,7 @@ class Deployment(Forking):
         return self.issuer.proofs
 
     def _login(
-        self, subject: str, claims: Mapping[str, Any] | None, thumbprint: str | None, **details: str
+        self, subject: str, claims: Mapping[str, Any] | None, thumbprint: str | None, **details: Any
     ) -> Flow[TokenPair]:
         given = {} if claims is None else claims
         return flows.login(self.issuer, subject, claims=given, binding=_binding(thumbprint), **details)

@@ -41,6 +41,9 @@ def create_session(service: Service, request: Request) -> Flow[Response]:
         scope=scope,
         address=optional_text(body, "address", longest=200) or "",
         binding=_binding(body),
+        lifetime=optional_text(body, "lifetime", longest=50) or client.lifetime,
+        acr=optional_text(body, "acr", longest=100),
+        amr=_methods(body),
     )
     return json_response(token_answer(pair))
 
@@ -53,6 +56,13 @@ def _binding(body: dict[str, Any]) -> str | None:
     if not re.fullmatch("[A-Za-z0-9_-]{43}", thumbprint):
         raise InvalidRequest("dpop_jkt is the thumbprint of a key: 43 characters of base64url (RFC 7638).")
     return dpop_binding(thumbprint)
+
+
+def _methods(body: dict[str, Any]) -> list[str]:
+    methods = body.get("amr")
+    if methods is not None and not isinstance(methods, list):
+        raise InvalidRequest('amr is a list of names, like ["pwd", "otp"] (RFC 8176).')
+    return methods or []
 
 
 def list_sessions(service: Service, request: Request) -> Flow[Response]:

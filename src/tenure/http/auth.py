@@ -22,6 +22,7 @@ from tenure.core.errors import (
 )
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
+from tenure.core.policy import BROWSER, REMEMBERED
 from tenure.core.session import Session
 from tenure.http.cookies import Cookies, Header
 from tenure.http.dbsc import offer
@@ -41,7 +42,7 @@ from tenure.http.messages import (
 )
 from tenure.http.presented import end_replaced, genuine_token, is_junk, own_refresh_token
 from tenure.http.proofs import binding_of
-from tenure.http.service import Service, caller, pair_response, renewed_just_now, token_answer
+from tenure.http.service import Service, caller, lasting, pair_response, renewed_just_now, token_answer
 
 MAX_TOKEN_CHARS = 4096
 
@@ -56,14 +57,8 @@ def login(service: Service, request: Request) -> Flow[Response]:
     password = text(body, "password", longest=1024)
     device = optional_text(body, "device", longest=1024) or request.headers.get("user-agent", "")
     cookies = _wanted_cookies(service, request, body)
-    device_id = _acquainted(service, request, username)
-    wait = yield from ask("throttle", service.throttle.sign_in, username, request.address, device_id)
-    if wait is not None:
-        raise TooManyRequests(wait)
-    subject = yield from ask("authenticator", service.authenticator.authenticate, username, password)
-    if subject is None:
-        raise InvalidGrant("The user name or the password is wrong.")
-    yield from ask("throttle", service.throttle.signed_in, username, request.address, device_id)
+    lifetime = _lifetime(body)
+    subject = yield from _authenticated(service, request, username, password)
     begin = partial(
         flows.login,
         service.issuer,
@@ -74,6 +69,8 @@ def login(service: Service, request: Request) -> Flow[Response]:
         scope="",
         address=request.address,
         binding=binding,
+        lifetime=lifetime,
+        amr=["pwd"],
     )
     if cookies is None:
         return pair_response((yield from begin()), None)
@@ -89,9 +86,44 @@ def login(service: Service, request: Request) -> Flow[Response]:
     return login_response(service, pair, cookies, cookies.set_device(mark))
 
 
+def _lifetime(body: dict[str, Any]) -> str:
+    """Whether the user wants to be remembered when the browser is closed; the usual lifetime if nothing is said."""
+    remember = body.get("remember")
+    if remember is not None and not isinstance(remember, bool):
+        raise InvalidRequest("remember is true or false.")
+    return "" if remember is None else REMEMBERED if remember else BROWSER
+
+
 def login_response(service: Service, pair: TokenPair, cookies: Cookies | None, *more: Header) -> Response:
     """The response of a login: with a cookie, it offers the browser to bind the session to its device."""
     return pair_response(pair, cookies, *more, *offer(service, cookies, pair))
+
+
+def step_up(service: Service, request: Request) -> Flow[Response]:
+    """POST /auth/step-up: the caller gives the password once more; the next access token says so (RFC 9470)"""
+    claims = _owner(service, request)
+    body = json_object(request)
+    username = text(body, "username", longest=255)
+    subject = yield from _authenticated(service, request, username, text(body, "password", longest=1024))
+    if subject != claims.subject:
+        raise InvalidGrant("These are another user's name and password.")
+    session = yield from existing.step_up(
+        service.issuer, claims.session_id, acr=None, amr=["pwd"], address=request.address
+    )
+    return json_response({"session_id": session.id, "auth_time": int(session.authenticated_at)})
+
+
+def _authenticated(service: Service, request: Request, username: str, password: str) -> Flow[str]:
+    """The subject of a name and a password. Raises TooManyRequests, and InvalidGrant for wrong ones."""
+    device_id = _acquainted(service, request, username)
+    wait = yield from ask("throttle", service.throttle.sign_in, username, request.address, device_id)
+    if wait is not None:
+        raise TooManyRequests(wait)
+    subject: str | None = yield from ask("authenticator", service.authenticator.authenticate, username, password)
+    if subject is None:
+        raise InvalidGrant("The user name or the password is wrong.")
+    yield from ask("throttle", service.throttle.signed_in, username, request.address, device_id)
+    return subject
 
 
 def _make_room(service: Service, cookies: Cookies, subject: str) -> Flow[bool]:
@@ -124,7 +156,7 @@ def refresh(service: Service, request: Request) -> Flow[Response]:
     pair = yield from throttled_refresh(service, request, token, FIRST_PARTY, None)
     if cookies is not None and cookies.access_tokens():
         # Pages without JavaScript use this cookie; renew it, so that they need not refresh themselves.
-        return pair_response(pair, cookies, cookies.set_access(pair.access_token, pair.refresh_expires_in))
+        return pair_response(pair, cookies, cookies.set_access(pair.access_token, lasting(pair)))
     return pair_response(pair, cookies)
 
 
@@ -143,7 +175,10 @@ def _renewed_by_another(service: Service, cookies: Cookies, token: str) -> Flow[
     now = service.issuer.now()
     lasts, session_lasts = int(claims.expires_at - now), int(session.expires_at - now)
     kind = "Bearer" if claims.thumbprint is None else "DPoP"
-    pair = TokenPair(token_of_page, lasts, token, session_lasts, session.id, session.subject, claims.scope, kind)
+    pair = TokenPair(
+        token_of_page, lasts, token, session_lasts, session.id, session.subject, claims.scope, kind,
+        int(session.ends_at - now),
+    )  # fmt: skip
     content = token_answer(pair)
     del content["refresh_token"]  # it stays in its cookie
     return json_response(content)
@@ -251,6 +286,8 @@ def described(session: Session) -> dict[str, Any]:
         "created_at": int(session.created_at),
         "last_used_at": int(session.last_used_at),
         "expires_at": int(session.expires_at),
+        "ends_at": int(session.ends_at),
+        "lifetime": session.lifetime or REMEMBERED,
         "bound": bound_to(session.binding),
     }
 

@@ -40,13 +40,15 @@ class Client:
     """An OAuth client. A public one has neither a secret nor keys (RFC 6749 section 2.1).
 
     keys: public keys of its own, as JWKs, one of which signs its assertions (private_key_jwt, RFC 7523). scope: the
-    most that a session for it may be granted, or None for anything.
+    most that a session for it may be granted, or None for anything. lifetime: the name of the policy's lifetime that
+    its sessions have, unless their login chooses another.
     """
 
     id: str
     secret_hash: str | None = field(default=None, repr=False)
     keys: tuple[Mapping[str, str], ...] = ()
     scope: str | None = None
+    lifetime: str = ""
 
     @property
     def public(self) -> bool:
@@ -65,6 +67,7 @@ def add_client(
     public: bool,
     keys: Sequence[Mapping[str, str]] = (),
     scope: str | None = None,
+    lifetime: str = "",
 ) -> Flow[str | None]:
     """Register a client. Returns its secret, or None for one that is public or has keys.
 
@@ -76,7 +79,7 @@ def add_client(
     if scope is not None:
         check_scope(scope)
     secret = None if public or keys else _text_of(random(SECRET_BYTES))
-    made = Client(client_id, None if secret is None else hash_of(secret), tuple(keys), scope)
+    made = Client(client_id, None if secret is None else hash_of(secret), tuple(keys), scope, lifetime)
     if client_id == FIRST_PARTY or not (yield from call(PutRecord(_CLIENT, client_id, _body_of(made)))):
         raise ConfigurationError(f"There is a client {client_id} already.")
     return secret
@@ -123,12 +126,13 @@ _PARTS = {"EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x"), "RSA": ("k
 
 
 def _body_of(client: Client) -> str:
-    return json.dumps({"secret_hash": client.secret_hash, "keys": list(client.keys), "scope": client.scope})
+    said = {"secret_hash": client.secret_hash, "keys": list(client.keys), "scope": client.scope}
+    return json.dumps({**said, "lifetime": client.lifetime})
 
 
 def _client_of(name: str, body: str) -> Client:
     said = json.loads(body)
-    return Client(name, said["secret_hash"], tuple(said.get("keys", ())), said.get("scope"))
+    return Client(name, said["secret_hash"], tuple(said.get("keys", ())), said.get("scope"), said.get("lifetime", ""))
 
 
 class KnownClients:

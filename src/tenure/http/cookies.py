@@ -134,10 +134,10 @@ class Cookies:
         """The marks of browsers that have just proven their device's key."""
         return self._all(self.proven_name)
 
-    def set_refresh(self, refresh_token: str, session_id: str, max_age: int) -> list[Header]:
-        """The headers that set `refresh_token` and its companion for `max_age` seconds.
+    def set_refresh(self, refresh_token: str, session_id: str, max_age: int | None) -> list[Header]:
+        """The headers that set `refresh_token` and its companion.
 
-        Others of the same name are cleared first.
+        max_age: for how many seconds; None: until the browser is closed. Others of the same name are cleared first.
         """
         return [
             *self._clear_strays(),
@@ -154,7 +154,7 @@ class Cookies:
         """The headers that clear the session's cookies, but not the device marks."""
         return [*self.set_refresh("", "", 0), self.set_access("", 0), self.set_proven("", 0)]
 
-    def set_access(self, access_token: str, max_age: int) -> Header:
+    def set_access(self, access_token: str, max_age: int | None) -> Header:
         """The header that sets an access token for pages without JavaScript. SameSite=Lax, so that the user is logged
         in after following a link from another site."""
         return self._everywhere(self.transport.host_name("access"), access_token, max_age)
@@ -202,11 +202,11 @@ class Cookies:
     def _all(self, name: str) -> list[str]:
         return [value for other, value in self._values if other == name]
 
-    def _here(self, name: str, value: str, max_age: int, more: str = "") -> Header:
-        return self._header(name, value, f"Path={self.path}{more}; Max-Age={max_age}; HttpOnly; SameSite=Strict")
+    def _here(self, name: str, value: str, max_age: int | None) -> Header:
+        return self._header(name, value, f"Path={self.path}{_for(max_age)}; HttpOnly; SameSite=Strict")
 
-    def _everywhere(self, name: str, value: str, max_age: int, same_site: str = "Lax") -> Header:
-        return self._header(name, value, f"Path=/; Max-Age={max_age}; HttpOnly; SameSite={same_site}")
+    def _everywhere(self, name: str, value: str, max_age: int | None, same_site: str = "Lax") -> Header:
+        return self._header(name, value, f"Path=/{_for(max_age)}; HttpOnly; SameSite={same_site}")
 
     def _header(self, name: str, value: str, attributes: str) -> Header:
         return "set-cookie", f"{name}={value}; {attributes}{'; Secure' if self.transport.secure else ''}"
@@ -231,3 +231,7 @@ class Cookies:
             for domain in domains
             if domain or path != self.path
         ]
+
+
+def _for(max_age: int | None) -> str:
+    return "" if max_age is None else f"; Max-Age={max_age}"

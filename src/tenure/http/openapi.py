@@ -36,6 +36,7 @@ _ATTEMPT_KEY: Schema = {
 _DEVICE_PROOF = parameter("Secure-Session-Response", "header", text(8192), required=False)
 _SESSION_ID = parameter("id", "path", {"type": "string"})
 _SUBJECT = parameter("subject", "query", text(255))
+_NAME = "^[A-Za-z0-9_.:-]{1,100}$"
 _NUMBER: Schema = {"type": "number", "minimum": 0, "maximum": 4_000_000_000}
 _WHICH = [
     parameter("client_id", "query", text(100, 0), required=False),
@@ -66,6 +67,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
                 password=text(1024),
                 device=OPTIONAL_TEXT,
                 transport={"enum": ["body", "cookie", None]},
+                remember={"type": ["boolean", "null"]},
             ),
         )
     },
@@ -86,6 +88,15 @@ _PATHS: dict[str, dict[str, Schema]] = {
             [400, 401, 403],
             json=_OWN_TOKEN,
             body_required=False,
+        )
+    },
+    "/auth/step-up": {
+        "post": operation(
+            "Give the password once more, for what requires a recent authentication",
+            "SteppedUp",
+            [400, 401, 403, 429],
+            json=object_(["username", "password"], username=text(255), password=text(1024)),
+            security=_ACCESS,
         )
     },
     "/auth/me": {"get": operation("The claims of the caller", "Claims", [401], security=_ACCESS)},
@@ -211,6 +222,9 @@ _PATHS: dict[str, dict[str, Schema]] = {
                 claims={"type": ["object", "null"]},
                 device=OPTIONAL_TEXT,
                 address={"type": ["string", "null"], "maxLength": 200},
+                lifetime={"enum": ["remembered", "browser", None]},
+                acr={"type": ["string", "null"], "pattern": _NAME},
+                amr={"type": ["array", "null"], "maxItems": 10, "items": {"type": "string", "pattern": _NAME}},
             ),
             security=_API_KEY,
         ),

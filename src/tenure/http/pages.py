@@ -34,7 +34,7 @@ from tenure.http.cookies import Cookies
 from tenure.http.dbsc import offer
 from tenure.http.messages import HTML_TYPE, Request, Response, access_token, query
 from tenure.http.presented import own_refresh_token
-from tenure.http.service import Answered, NoAccessToken, Service, caller, renewed_just_now
+from tenure.http.service import Answered, NoAccessToken, Service, caller, lasting, renewed_just_now
 
 _CONTINUE = "/continue"
 _LONGEST_TARGET = 4096
@@ -118,10 +118,10 @@ def page_answer(service: Service, request: Request, pair: TokenPair, to: str) ->
             len(pair.access_token),
         )
     headers = [
-        *cookies.set_refresh(pair.refresh_token, pair.session_id, pair.refresh_expires_in),
+        *cookies.set_refresh(pair.refresh_token, pair.session_id, lasting(pair)),
         # The cookie outlives the token: an expired one shows a request that is not a navigation that a refresh may
         # help.
-        cookies.set_access(pair.access_token, pair.refresh_expires_in),
+        cookies.set_access(pair.access_token, lasting(pair)),
         cookies.mark(pair.expires_in),
     ]
     try:

@@ -11,6 +11,7 @@ ROUTES: Table = {
     "/auth/login": {"POST": auth.login},
     "/auth/refresh": {"POST": auth.refresh},
     "/auth/logout": {"POST": auth.logout},
+    "/auth/step-up": {"POST": auth.step_up},
     "/auth/me": {"GET": auth.me},
     "/auth/sessions": {"GET": auth.list_sessions, "DELETE": auth.end_sessions},
     "/auth/sessions/{id}": {"DELETE": auth.end_session},

@@ -24,6 +24,7 @@ from tenure.core.errors import (
 )
 from tenure.core.issuer import Issuer, TokenPair
 from tenure.core.origins import check_path, origin_of
+from tenure.core.step_up import InsufficientAuthentication
 from tenure.http.clients import KnownClients
 from tenure.http.cookies import Cookies, CookieTransport, ForeignOrigin, Header
 from tenure.http.messages import (
@@ -178,15 +179,19 @@ def error_response(problem: TenureError) -> Response:
             f'DPoP realm="tenure", error="{problem.code}", error_description="{problem}", algs="{" ".join(ALGORITHMS)}"'
         )
         headers.append(("www-authenticate", said))
+    elif isinstance(problem, InsufficientAuthentication):
+        headers.append(("www-authenticate", problem.challenge()))
     elif isinstance(problem, NoAccessToken):
         headers.append(("www-authenticate", 'Bearer realm="tenure"'))
     elif isinstance(problem, InvalidAccessToken | InsufficientScope):
         said = f'Bearer realm="tenure", error="{problem.code}", error_description="{problem}"'
         headers.append(("www-authenticate", said))
-    content = {"error": problem.code, "error_description": str(problem)}
+    content: dict[str, Any] = {"error": problem.code, "error_description": str(problem)}
     if isinstance(problem, ConfigurationError):
         # This is for the operator, who finds it in the log. The caller only learns to try again.
         content = {"error": ApplicationFailed.code, "error_description": ApplicationFailed.message}
+    if isinstance(problem, InsufficientAuthentication):
+        content |= {"max_age": problem.max_age, "acr_values": list(problem.acr_values)}
     if problem.reason is not None:
         content["reason"] = problem.reason
     return json_response(content, status, headers)
@@ -249,9 +254,17 @@ def token_answer(pair: TokenPair) -> dict[str, Any]:
         "expires_in": pair.expires_in,
         "refresh_token": pair.refresh_token,
         "refresh_expires_in": pair.refresh_expires_in,
+        # As draft-ietf-oauth-refresh-token-expiration names them:
+        "refresh_token_expires_in": pair.refresh_expires_in,
+        "authorization_expires_in": pair.authorization_expires_in,
         "session_id": pair.session_id,
     }
     return {**content, "scope": pair.scope} if pair.scope else content
+
+
+def lasting(pair: TokenPair) -> int | None:
+    """For how many seconds a browser keeps the session's cookies; None: until it is closed."""
+    return pair.refresh_expires_in if pair.outlives_browser else None
 
 
 def pair_response(pair: TokenPair, cookies: Cookies | None, *more: Header) -> Response:
@@ -259,5 +272,5 @@ def pair_response(pair: TokenPair, cookies: Cookies | None, *more: Header) -> Re
     content = token_answer(pair)
     if cookies is None:
         return json_response(content)
-    headers = cookies.set_refresh(content.pop("refresh_token"), pair.session_id, pair.refresh_expires_in)
+    headers = cookies.set_refresh(content.pop("refresh_token"), pair.session_id, lasting(pair))
     return json_response(content, headers=[*headers, *more])

@@ -16,11 +16,12 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tenure.async_sessions import AsyncTenure
 from tenure.core.errors import TenureError
 from tenure.http.messages import MAX_BODY_BYTES, NO_SNIFFING, BodyTooLarge, NotFound, Request, Response
 from tenure.http.routes import ROUTES, Table, below
 from tenure.http.service import Endpoint, Service, answer, endpoint_for, error_response
-from tenure.sessions import AsyncTenure, Tenure
+from tenure.sessions import Tenure
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 

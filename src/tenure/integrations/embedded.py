@@ -15,7 +15,7 @@ from tenure.http.routes import ROUTES, Table, below
 from tenure.http.service import PREFIX, Authenticator, PasswordCheck, Service, Throttle
 
 _OWN = ("/auth/", "/.well-known/")
-_LOGIN = "/auth/login"
+_WITH_PASSWORDS = ("/auth/login", "/auth/step-up")
 
 _log = logging.getLogger("tenure")
 
@@ -83,10 +83,10 @@ OTHER_SITE = (
 
 
 def own_endpoints(*, login: bool, prefix: str = PREFIX) -> Table:
-    """The endpoints for the application's users; without /auth/login if the application has its own."""
+    """The endpoints for the application's users; without those that take a password if the application has its own."""
     check_path("The endpoints' prefix", prefix)
     own = {path: endpoints for path, endpoints in ROUTES.items() if path.startswith(_OWN)}
-    return below(prefix, {path: endpoints for path, endpoints in own.items() if login or path != _LOGIN})
+    return below(prefix, {path: endpoints for path, endpoints in own.items() if login or path not in _WITH_PASSWORDS})
 
 
 def check_granted(claims: Claims, scopes: str = "", role: str | None = None, claim: str = "roles") -> None:

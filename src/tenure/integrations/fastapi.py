@@ -14,8 +14,10 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request, Security, WebSocket, WebSocketException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from tenure.core import step_up
 from tenure.core.access import Claims
 from tenure.core.errors import InvalidAccessToken, TenureError
+from tenure.core.step_up import Requirement
 from tenure.http.openapi import DESCRIPTION
 from tenure.http.service import at_prefix
 from tenure.integrations.embedded import check_granted
@@ -27,7 +29,9 @@ __all__ = [
     "PageSession",
     "Sessions",
     "WebSocketSession",
+    "acr",
     "add_sessions",
+    "recent",
     "role",
     "scope",
 ]
@@ -120,6 +124,25 @@ def role(name: str, claim: str = "roles") -> Any:
 
     async def check(session: CurrentSession) -> Claims:
         check_granted(session, role=name, claim=claim)
+        return session
+
+    return Depends(check)
+
+
+def recent(*, minutes: float = 0.0, seconds: float = 0.0) -> Any:
+    """A dependency that requires that the user was authenticated within this time; 401 otherwise (RFC 9470)."""
+    return _needs(step_up.recent(minutes=minutes, seconds=seconds))
+
+
+def acr(*values: str) -> Any:
+    """A dependency that requires that the authentication was of one of these classes; 401 otherwise (RFC 9470)."""
+    return _needs(step_up.acr(*values))
+
+
+def _needs(requirement: Requirement) -> Any:
+    async def check(request: Request, session: CurrentSession) -> Claims:
+        sessions: Sessions = request.app.state.tenure
+        requirement.check(session, sessions.auth.issuer.now())
         return session
 
     return Depends(check)

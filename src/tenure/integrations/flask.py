@@ -17,10 +17,12 @@ import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.local import LocalProxy
 
+from tenure.core import step_up
 from tenure.core.access import Claims
 from tenure.core.errors import ConfigurationError, TenureError
 from tenure.core.inputs import check_setting
 from tenure.core.issuer import Issuer, TokenPair
+from tenure.core.step_up import Requirement, check_needs
 from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies, CookieTransport
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
@@ -163,12 +165,14 @@ def session_required(
     role: str | None = None,
     claim: str = "roles",
     page: bool = False,
+    needs: Requirement | None = None,
 ) -> Any:
     """Decorate a view to require a valid access token, with all of these scopes, and with `role` in the list under
     `claim`.
 
     Other requests get 401 or 403 (RFC 6750 section 3.1). page: for pages without JavaScript. The token may then be in
-    its cookie, and a navigation with an expired token is redirected through /auth/continue and back.
+    its cookie, and a navigation with an expired token is redirected through /auth/continue and back. needs: how the
+    user has to be authenticated (RFC 9470); `recent` and `acr` are shorter.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
@@ -177,11 +181,22 @@ def session_required(
             if page:
                 flask.g.tenure_session = page_session(_of().service, _request(b""))
             check_granted(_current(), scope, role, claim)
+            check_needs(needs, _current(), _of().tenure.issuer.now())
             return function(*args, **kwargs)
 
         return guarded
 
     return decorate if view is None else decorate(view)
+
+
+def recent(*, minutes: float = 0.0, seconds: float = 0.0) -> Any:
+    """Decorate a view to require that the user was authenticated within this time; 401 otherwise (RFC 9470)."""
+    return session_required(needs=step_up.recent(minutes=minutes, seconds=seconds))
+
+
+def acr(*values: str) -> Any:
+    """Decorate a view to require that the authentication was of one of these classes; 401 otherwise (RFC 9470)."""
+    return session_required(needs=step_up.acr(*values))
 
 
 def _current() -> Claims:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.websockets import WebSocket, WebSocketState
 
+from tenure.async_sessions import AsyncTenure, until_revoked
 from tenure.core.access import Claims
 from tenure.core.errors import ConfigurationError, InvalidAccessToken, TenureError
 from tenure.core.issuer import TokenPair
@@ -38,7 +39,7 @@ from tenure.http.service import (
 )
 from tenure.integrations.asgi import request_of, routes_of, starlette_response
 from tenure.integrations.embedded import embedded, own_endpoints
-from tenure.sessions import AsyncTenure, Tenure, until_revoked
+from tenure.sessions import Tenure
 
 SESSION_ENDED = 4401
 """The code that a WebSocket is closed with when its session has ended (RFC 6455 section 7.4.2: for private use)."""

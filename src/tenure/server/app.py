@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from tenure.async_sessions import AsyncTenure
 from tenure.core.errors import ConfigurationError, TenureError
 from tenure.core.events import Event, Hook
 from tenure.core.observations import Observer
@@ -32,7 +33,7 @@ from tenure.server.overload import Shedding
 from tenure.server.secret import root_secret
 from tenure.server.settings import Settings, load
 from tenure.server.webhooks import Webhooks
-from tenure.sessions import AsyncTenure, Tenure
+from tenure.sessions import Tenure
 from tenure.stores.protocol import Store
 
 if TYPE_CHECKING:

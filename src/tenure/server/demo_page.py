@@ -19,11 +19,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tenure.async_sessions import AsyncTenure
 from tenure.core.events import Event
 from tenure.http.auth import described
 from tenure.http.cookies import CookieTransport
 from tenure.server.accounts import Accounts
-from tenure.sessions import AsyncTenure
 
 ACCOUNT = "demo"
 

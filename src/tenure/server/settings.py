@@ -4,13 +4,14 @@ The fields below define all three; `cli` makes the flags from them. Flags overri
 file. An error names the wrong setting and says what is valid.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,7 +22,7 @@ from pydantic_settings import (
 
 from tenure.core.errors import ConfigurationError
 from tenure.core.origins import check_path, is_loopback, origin_of, path_of
-from tenure.core.policy import DAY, HOUR, MINUTE, Policy
+from tenure.core.policy import DAY, HOUR, MINUTE, Lifetime, Policy
 from tenure.http.cookies import CookieTransport
 from tenure.http.service import PREFIX
 from tenure.server.workers import processors
@@ -49,6 +50,16 @@ def several(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Workers = Annotated[int, BeforeValidator(lambda value: processors() if value == "auto" else value)]
 Several = Annotated[list[str], NoDecode, BeforeValidator(several)]
+
+
+class LifetimeSettings(BaseModel):
+    """One of `lifetimes`: a table of the TOML file."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    idle_ttl: Seconds
+    absolute_ttl: Seconds
+    outlives_browser: bool = True
 
 
 class Settings(BaseSettings):
@@ -79,6 +90,9 @@ class Settings(BaseSettings):
     access_ttl: Seconds = Field(10 * MINUTE, description="How long an access token lives (10m).")
     idle_ttl: Seconds = Field(14 * DAY, description="A session ends this long after its last refresh (14d).")
     absolute_ttl: Seconds = Field(90 * DAY, description="A session ends this long after login (90d).")
+    lifetimes: dict[str, LifetimeSettings] = Field(
+        {}, description="Lifetimes that a login or a client may choose, by name: tables [lifetimes.NAME] of the file."
+    )
     leeway: Seconds = Field(30.0, description="How long a retry without an attempt key is accepted (30s).")
     binding: Literal["off", "offered", "required"] = Field(
         "offered", description="Bind sessions to a client's key (DPoP): to all that offer one, or none without."
@@ -148,6 +162,7 @@ class Settings(BaseSettings):
         names = ("access_ttl", "idle_ttl", "absolute_ttl", "leeway", "clock_skew", "audit_ttl")
         return Policy(
             **{name: getattr(self, name) for name in names},
+            lifetimes={name: Lifetime(**table.model_dump()) for name, table in self.lifetimes.items()},
             rollback=self.rollback,
             binding=self.binding,
             at_missing_proof=self.at_missing_proof,
@@ -200,12 +215,14 @@ def load(config: str | None, flags: Mapping[str, Any]) -> Settings:
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
-    name = str(error["loc"][0]) if error["loc"] else "settings"
+    name = ".".join(map(str, error["loc"])) or "settings"
     if error["type"] == "extra_forbidden":
         return f"There is no setting {name}."
     said = error["msg"].removeprefix("Value error, ")
-    names = f"--{name.replace('_', '-')}, {ENVIRONMENT_PREFIX}{name.upper()}"
-    return f"{name} ({names}): {said[0].lower()}{said[1:]}."
+    sentence = f"{said[0].lower()}{said[1:]}."
+    if name.startswith("lifetimes"):
+        return f"{name}: {sentence}"
+    return f"{name} (--{name.replace('_', '-')}, {ENVIRONMENT_PREFIX}{name.upper()}): {sentence}"
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
@@ -215,6 +232,13 @@ def to_environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         if value is None:
             continue
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        variables[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = ",".join(text) if isinstance(text, list) else str(text)
+        variables[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = _text_of(value)
     return variables
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return json.dumps({name: table.model_dump() for name, table in value.items()})
+    return ",".join(value) if isinstance(value, list) else str(value)

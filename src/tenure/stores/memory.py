@@ -24,6 +24,7 @@ from tenure.core.calls import (
     ListSubject,
     Purge,
     PutRecord,
+    Reauthenticate,
     Restore,
     Revocations,
     Revoke,
@@ -32,6 +33,7 @@ from tenure.core.calls import (
     RevokeWhere,
     Scan,
     ScanAudit,
+    Shorten,
     Survey,
     Swept,
 )
@@ -59,6 +61,8 @@ class MemoryStore:
             Advance: self._advance,
             Get: lambda call: self._sessions.get(call.session_id),
             Revoke: self._revoke,
+            Shorten: self._shorten,
+            Reauthenticate: self._reauthenticate,
             RevokeSubject: self._revoke_subject,
             ListSubject: self._list_subject,
             ListAudit: self._list_audit,
@@ -130,10 +134,31 @@ class MemoryStore:
             or session.binding != call.expected_binding
         ):
             return None
-        deadline = min(call.idle_deadline, session.ends_at)
+        idle = session.idle_ttl
+        deadline = min(call.idle_deadline if idle is None else call.head.rotated_at + idle, session.ends_at)
         moved = replace(session, head=call.head, expires_at=deadline, binding=call.binding)
         self._sessions[session.id] = moved
         return moved
+
+    def _shorten(self, call: Shorten) -> Session | None:
+        session = self._sessions.get(call.session_id)
+        if session is None or session.revoked_at is not None:
+            return None
+        if session.idle_ttl is not None and session.idle_ttl < call.idle_ttl:
+            return None
+        ends_at = min(session.ends_at, call.ends_at)
+        expires_at = min(session.expires_at, ends_at, session.last_used_at + call.idle_ttl)
+        return self._changed(session, idle_ttl=call.idle_ttl, ends_at=ends_at, expires_at=expires_at)
+
+    def _reauthenticate(self, call: Reauthenticate) -> Session | None:
+        session = self._sessions.get(call.session_id)
+        if session is None or not session.is_live(call.authentication.at):
+            return None
+        return self._changed(session, authentication=call.authentication)
+
+    def _changed(self, session: Session, **changes: Any) -> Session:
+        changed = self._sessions[session.id] = replace(session, **changes)
+        return changed
 
     def _revoke(self, call: Revoke, *, announce: bool = True) -> Session | None:
         session = self._sessions.get(call.session_id)

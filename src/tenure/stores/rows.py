@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from tenure.core.binding import bound_to
 from tenure.core.calls import (
     Advance,
     Audit,
@@ -24,11 +25,12 @@ from tenure.core.calls import (
     Survey,
 )
 from tenure.core.family import Head
-from tenure.core.session import FOREVER, AuditEntry, Page, Session
+from tenure.core.session import FOREVER, AuditEntry, Authentication, Page, Session
 
 SESSION_COLUMNS = (
     "id, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,"
-    " generation, nonce_hash, attempt_hash, rotated_at, revoked_at, revoked_reason, revoked_by, binding"
+    " generation, nonce_hash, attempt_hash, rotated_at, revoked_at, revoked_reason, revoked_by, binding,"
+    " lifetime, idle_ttl, authentication"
 )
 
 
@@ -40,11 +42,13 @@ def micros(seconds: float) -> int:
 def session_of(row: Sequence[Any]) -> Session:
     """Convert a row of SESSION_COLUMNS to a session."""
     (id_, subject, client_id, scope, claims, device, created_at, expires_at, ends_at,
-     generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by, binding) = row  # fmt: skip
+     generation, nonce_hash, attempt_hash, rotated_at, revoked_at, reason, by, binding,
+     lifetime, idle_ttl, authentication) = row  # fmt: skip
     return Session(
         id_.hex(), subject, client_id, scope, json.loads(claims), device, created_at / 1e6, expires_at / 1e6,
         ends_at / 1e6, Head(generation, nonce_hash, attempt_hash, rotated_at / 1e6),
         None if revoked_at is None else revoked_at / 1e6, reason, by, binding,
+        lifetime or "", None if idle_ttl is None else idle_ttl / 1e6, authentication_from(authentication),
     )  # fmt: skip
 
 
@@ -54,16 +58,32 @@ def row_of(new: Session) -> tuple[Any, ...]:
     return (
         bytes.fromhex(new.id), new.subject, new.client_id, new.scope, json.dumps(dict(new.claims)), new.device,
         micros(new.created_at), micros(new.expires_at), micros(new.ends_at), head.generation, head.nonce_hash,
-        head.attempt_hash, micros(head.rotated_at), new.binding,
+        head.attempt_hash, micros(head.rotated_at), new.binding, new.lifetime,
+        None if new.idle_ttl is None else micros(new.idle_ttl), authentication_text(new.authentication),
     )  # fmt: skip
+
+
+def authentication_text(authentication: Authentication | None) -> str | None:
+    """An authentication as JSON, in whole microseconds; None for None."""
+    if authentication is None:
+        return None
+    return json.dumps([micros(authentication.at), authentication.acr, *authentication.amr], separators=(",", ":"))
+
+
+def authentication_from(text: str | None) -> Authentication | None:
+    """Parse what `authentication_text` wrote."""
+    if not text:
+        return None
+    at, acr, *amr = json.loads(text)
+    return Authentication(at / 1e6, acr, tuple(amr))
 
 
 def entry_of(changed: Session, audit: Audit) -> AuditEntry:
     """The audit entry of a session that has just begun or ended."""
-    common = (changed.id, changed.client_id, changed.device, audit.address)
+    common, bound = (changed.id, changed.client_id, changed.device, audit.address), bound_to(changed.binding)
     if changed.revoked_at is None:
-        return AuditEntry(changed.created_at, "logged_in", *common)
-    return AuditEntry(changed.revoked_at, "revoked", *common, changed.revoked_reason, changed.revoked_by)
+        return AuditEntry(changed.created_at, "logged_in", *common, bound=bound)
+    return AuditEntry(changed.revoked_at, "revoked", *common, changed.revoked_reason, changed.revoked_by, bound)
 
 
 def latest_first(entries: Iterable[AuditEntry]) -> tuple[AuditEntry, ...]:

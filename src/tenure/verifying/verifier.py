@@ -22,6 +22,7 @@ from tenure.core.forking import Forking, survive_forks
 from tenure.core.inputs import check_function, check_seconds, check_setting
 from tenure.core.keys import import_jwk
 from tenure.core.origins import is_loopback
+from tenure.core.step_up import Requirement, check_needs
 from tenure.verifying.revocation_feed import RevocationFeed
 
 _JWKS_PATH, _FEED_PATH = "/.well-known/jwks.json", "/auth/revoked"
@@ -68,6 +69,7 @@ class Verifier(Forking):
             check_function(name, function)
         check_setting("revoked", "" if revoked is None else revoked, str, "a URL")
         check_setting("jwks", jwks, (str, Mapping), "a JWK set or the URL of one")
+        self._clock = clock
         self._proofs = Proofs(clock)
         self._checker = Checker(issuer, audience, clock, clock_skew)
         self._url = jwks if isinstance(jwks, str) else None
@@ -93,11 +95,20 @@ class Verifier(Forking):
         self._lock = threading.Lock()
         self._feed = None
 
-    def verify(self, token: str, *, proof: str | None = None, method: str = "", url: str = "") -> Claims:
+    def verify(
+        self,
+        token: str,
+        *,
+        proof: str | None = None,
+        method: str = "",
+        url: str = "",
+        needs: Requirement | None = None,
+    ) -> Claims:
         """The claims of a valid access token.
 
         proof: the DPoP header of a request whose Authorization is of that scheme; method, url: of that request, as the
-        client knows it. Without them, a token that is bound to a key is refused (ProofRequired).
+        client knows it. Without them, a token that is bound to a key is refused (ProofRequired). needs: how its user
+        has to be authenticated, recent(…) or acr(…); otherwise InsufficientAuthentication.
 
         Raises InvalidAccessToken for any other token, and StoreUnavailable if no keys could be fetched at all. The
         calling thread fetches the keys; in asyncio code, make the first call in `asyncio.to_thread`.
@@ -106,7 +117,9 @@ class Verifier(Forking):
             self._fetch(self._url)
         if self._feed is None and self._feed_url is not None:
             self._follow(self._feed_url)
-        return proven(self._check(token), token, self._proofs, proof, method, [url])
+        claims = proven(self._check(token), token, self._proofs, proof, method, [url])
+        check_needs(needs, claims, self._clock())
+        return claims
 
     def _check(self, token: str) -> Claims:
         try:

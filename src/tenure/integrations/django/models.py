@@ -47,6 +47,9 @@ class Session(models.Model):
     revoked_reason = models.TextField(null=True)
     revoked_by = models.TextField(null=True)
     binding = models.TextField(null=True)
+    lifetime = models.TextField(null=True)
+    idle_ttl = models.BigIntegerField(null=True)
+    authentication = models.TextField(null=True)
 
     class Meta:
         db_table = "tenure_django_sessions"
@@ -100,6 +103,7 @@ class AuditEntry(models.Model):
     address = models.TextField()
     reason = models.TextField(null=True)
     by_whom = models.TextField(null=True)
+    bound = models.TextField(null=True)
 
     class Meta:
         db_table = "tenure_django_audit"

@@ -1,23 +1,22 @@
-"""For Django REST framework: authentication by access token, and a permission that requires a recent login.
+"""For Django REST framework: authentication by access token, and permissions that require a recent or a strong one.
 
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["tenure.integrations.django.rest_framework.TenureAuthentication"]}
 """
 
-import time
 from typing import Any
 
-from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.permissions import BasePermission
 
+from tenure.core import step_up
 from tenure.core.access import Claims
 from tenure.core.errors import InvalidAccessToken
+from tenure.core.step_up import InsufficientAuthentication, Requirement
 from tenure.http.service import NoAccessToken
 from tenure.integrations.django.accounts import user_of
+from tenure.integrations.django.conf import tenure
 from tenure.integrations.django.views import session_of
-
-RECENT_SECONDS = 300.0
 
 
 class TenureAuthentication(BaseAuthentication):
@@ -41,13 +40,39 @@ class TenureAuthentication(BaseAuthentication):
         return 'Bearer realm="tenure"'
 
 
-class RecentLogin(BasePermission):
-    """Requires a login within settings.TENURE_RECENT_SECONDS (by default five minutes)."""
+class AuthenticationTooWeak(APIException):
+    """401, with the challenge of RFC 9470: the client lets its user authenticate once more."""
 
-    message = "Log in again for this."
+    status_code = 401
 
-    def has_permission(self, request: Any, view: Any) -> bool:
-        """Whether the login is recent enough."""
-        claims = request.auth
-        lately = float(getattr(settings, "TENURE_RECENT_SECONDS", RECENT_SECONDS))
-        return isinstance(claims, Claims) and time.time() - float(claims.get("auth_time", 0)) <= lately
+    def __init__(self, refused: InsufficientAuthentication) -> None:
+        content = {"error": refused.code, "error_description": str(refused)}
+        super().__init__({**content, "max_age": refused.max_age, "acr_values": list(refused.acr_values)})
+        self.auth_header = refused.challenge()
+
+
+def recent(*, minutes: float = 0.0, seconds: float = 0.0) -> type[BasePermission]:
+    """A permission that requires that the user was authenticated within this time; 401 otherwise (RFC 9470)."""
+    return _permission(step_up.recent(minutes=minutes, seconds=seconds))
+
+
+def acr(*values: str) -> type[BasePermission]:
+    """A permission that requires that the authentication was of one of these classes; 401 otherwise (RFC 9470)."""
+    return _permission(step_up.acr(*values))
+
+
+def _permission(requirement: Requirement) -> type[BasePermission]:
+    class Authenticated(BasePermission):
+        """Raises AuthenticationTooWeak unless the access token meets the requirement."""
+
+        def has_permission(self, request: Any, view: Any) -> bool:
+            """Whether there is a token that does."""
+            if not isinstance(request.auth, Claims):
+                return False
+            try:
+                requirement.check(request.auth, tenure().issuer.now())
+            except InsufficientAuthentication as refused:
+                raise AuthenticationTooWeak(refused) from None
+            return True
+
+    return Authenticated

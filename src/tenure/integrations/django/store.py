@@ -26,7 +26,8 @@ PREFIX = "tenure_django_"
 _ADVANCE = f"""
     UPDATE {PREFIX}sessions
     SET generation = %s, nonce_hash = %s, attempt_hash = %s, rotated_at = %s,
-        expires_at = CASE WHEN ends_at < %s THEN ends_at ELSE %s END, binding = nullif(%s, '')
+        expires_at = CASE WHEN ends_at < coalesce(%s + idle_ttl, %s) THEN ends_at ELSE coalesce(%s + idle_ttl, %s) END,
+        binding = nullif(%s, '')
     WHERE id = %s AND generation = %s AND nonce_hash = %s AND client_id = %s AND revoked_at IS NULL AND expires_at > %s
         AND coalesce(binding, '') = %s
     RETURNING {SESSION_COLUMNS}
@@ -128,9 +129,9 @@ def _statements(vendor: str) -> Statements:
 def _advance(connection: _Executor, calls: Sequence[Advance]) -> Sequence[Session | None]:
     moved = []
     for call in calls:
-        head, deadline = call.head, micros(call.idle_deadline)
-        now = micros(head.rotated_at)
-        new = (head.generation, head.nonce_hash, head.attempt_hash, now, deadline, deadline, call.binding or "")
+        head, now = call.head, micros(call.head.rotated_at)
+        deadlines = (now, micros(call.idle_deadline)) * 2
+        new = (head.generation, head.nonce_hash, head.attempt_hash, now, *deadlines, call.binding or "")
         family = (bytes.fromhex(call.session_id), call.expected_generation, call.expected_hash, call.client_id)
         expected = (*family, now, call.expected_binding or "")
         row = connection.execute(_ADVANCE, (*new, *expected)).fetchone()

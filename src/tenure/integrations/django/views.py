@@ -15,9 +15,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.urls import NoReverseMatch, reverse
 
+from tenure.core import step_up
 from tenure.core.access import Claims
 from tenure.core.errors import TenureError
 from tenure.core.issuer import TokenPair
+from tenure.core.step_up import Requirement, check_needs
 from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
@@ -48,18 +50,25 @@ class Endpoints:
 
 
 def session_required(
-    view: Callable[..., Any] | None = None, *, scope: str = "", role: str | None = None, page: bool = False
+    view: Callable[..., Any] | None = None,
+    *,
+    scope: str = "",
+    role: str | None = None,
+    page: bool = False,
+    needs: Requirement | None = None,
 ) -> Any:
     """Decorate a view, blocking or async, to require a valid access token, with all of these scopes, and with `role` in
     its claim `roles`. Other requests get 401 or 403. `request.tenure_session` has the token's claims. page: for pages
     without JavaScript. The token may then be in its cookie, and a navigation with an expired token is redirected
-    through /auth/continue and back."""
+    through /auth/continue and back. needs: how the user has to be authenticated (RFC 9470); `recent` and `acr` are
+    shorter."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def checked(request: HttpRequest) -> HttpResponse | None:
             try:
                 claims = page_session(service(), request_of(request)) if page else session_of(request)
                 check_granted(claims, scope, role)
+                check_needs(needs, claims, tenure().issuer.now())
             except TenureError as problem:
                 return django_response(error_response(problem))
             request.tenure_session = claims
@@ -80,6 +89,16 @@ def session_required(
         return guarded
 
     return decorate if view is None else decorate(view)
+
+
+def recent(*, minutes: float = 0.0, seconds: float = 0.0) -> Any:
+    """Decorate a view to require that the user was authenticated within this time; 401 otherwise (RFC 9470)."""
+    return session_required(needs=step_up.recent(minutes=minutes, seconds=seconds))
+
+
+def acr(*values: str) -> Any:
+    """Decorate a view to require that the authentication was of one of these classes; 401 otherwise (RFC 9470)."""
+    return session_required(needs=step_up.acr(*values))
 
 
 def session_of(request: HttpRequest) -> Claims:

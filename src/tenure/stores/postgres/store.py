@@ -42,7 +42,8 @@ _STATEMENTS = dialect(
 _ADVANCE = """
     UPDATE tenure_sessions AS s
     SET generation = batch.generation, nonce_hash = batch.nonce_hash, attempt_hash = nullif(batch.attempt_hash, ''),
-        rotated_at = batch.rotated_at, expires_at = least(batch.idle_deadline, s.ends_at),
+        rotated_at = batch.rotated_at,
+        expires_at = least(coalesce(batch.rotated_at + s.idle_ttl, batch.idle_deadline), s.ends_at),
         binding = nullif(batch.binding, '')
     FROM (
         SELECT * FROM unnest(
@@ -59,7 +60,7 @@ _ADVANCE = """
         AND s.binding IS NOT DISTINCT FROM nullif(batch.old_binding, '')
     RETURNING s.id, s.subject, s.client_id, s.scope, s.claims, s.device, s.created_at, s.expires_at, s.ends_at,
         s.generation, s.nonce_hash, s.attempt_hash, s.rotated_at, s.revoked_at, s.revoked_reason, s.revoked_by,
-        s.binding
+        s.binding, s.lifetime, s.idle_ttl, s.authentication
 """
 
 

@@ -44,7 +44,8 @@ def many_statements(mark: str, prefix: str, audit_columns: str, position: str) -
         """,
         note_where=f"""
             INSERT INTO {audit} ({audit_columns})
-            SELECT subject, {mark}, {mark}, 'revoked', id, client_id, device, {mark}, {mark}, {mark}
+            SELECT subject, {mark}, {mark}, 'revoked', id, client_id, device, {mark}, {mark}, {mark},
+                CASE substr(binding, 1, 5) WHEN 'dpop:' THEN 'key' WHEN 'dbsc:' THEN 'device' END
             FROM {sessions} WHERE {some} AND {meant}
         """,
         revoke_where=f"""

@@ -26,6 +26,7 @@ from tenure.core.calls import (
     ListSubject,
     Purge,
     PutRecord,
+    Reauthenticate,
     Restore,
     Revocations,
     Revoke,
@@ -34,13 +35,14 @@ from tenure.core.calls import (
     RevokeWhere,
     Scan,
     ScanAudit,
+    Shorten,
     Survey,
 )
 from tenure.core.session import AuditEntry, Page, Session
-from tenure.stores.rows import SESSION_COLUMNS, entry_of, micros, page_of, row_of, session_of
+from tenure.stores.rows import SESSION_COLUMNS, authentication_text, entry_of, micros, page_of, row_of, session_of
 from tenure.stores.sql.many import ManyStatements, count_audit, list_latest, many_statements, revoke_where, survey
 
-_AUDIT_COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom"
+_AUDIT_COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom, bound"
 
 Connection = Any
 """sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
@@ -53,6 +55,8 @@ class Statements:
     create: str
     get: str
     revoke: str
+    shorten: str
+    reauthenticate: str
     list_subject: str
     revoked_since: str
     purge: str
@@ -96,6 +100,18 @@ def dialect(
             WHERE id = {mark} AND revoked_at IS NULL
             RETURNING {SESSION_COLUMNS}
         """,
+        shorten=f"""
+            UPDATE {sessions} SET idle_ttl = {mark},
+                ends_at = CASE WHEN ends_at < {mark} THEN ends_at ELSE {mark} END,
+                expires_at = CASE WHEN expires_at < {mark} THEN expires_at ELSE {mark} END
+            WHERE id = {mark} AND revoked_at IS NULL AND (idle_ttl IS NULL OR idle_ttl >= {mark})
+            RETURNING {SESSION_COLUMNS}
+        """,
+        reauthenticate=f"""
+            UPDATE {sessions} SET authentication = {mark}
+            WHERE id = {mark} AND revoked_at IS NULL AND expires_at > {mark}
+            RETURNING {SESSION_COLUMNS}
+        """,
         list_subject=f"""
             SELECT {SESSION_COLUMNS} FROM {sessions}
             WHERE subject = {mark} AND revoked_at IS NULL AND expires_at > {mark}
@@ -108,15 +124,15 @@ def dialect(
             )
         """,
         purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
-        note=f"INSERT INTO {audit} ({_AUDIT_COLUMNS}) VALUES ({', '.join([mark] * 10)})",
+        note=f"INSERT INTO {audit} ({_AUDIT_COLUMNS}) VALUES ({', '.join([mark] * 11)})",
         keep_audit=f"""
-            INSERT INTO {audit} ({_AUDIT_COLUMNS}) SELECT {", ".join([mark] * 10)} WHERE NOT EXISTS (
+            INSERT INTO {audit} ({_AUDIT_COLUMNS}) SELECT {", ".join([mark] * 11)} WHERE NOT EXISTS (
                 SELECT 1 FROM {audit} WHERE subject = {mark} AND at = {mark} AND session_id = {mark} AND kind = {mark}
             )
         """,
         scan_audit=f"SELECT row, {_AUDIT_COLUMNS} FROM {audit} WHERE row > {mark} ORDER BY row LIMIT {mark}",
         list_audit=f"""
-            SELECT at, kind, session_id, client_id, device, address, reason, by_whom FROM {audit}
+            SELECT at, kind, session_id, client_id, device, address, reason, by_whom, bound FROM {audit}
             WHERE subject = {mark} AND kept_until > {mark} ORDER BY at DESC, session_id LIMIT {mark}
         """,
         purge_audit=f"DELETE FROM {audit} WHERE kept_until <= {mark}",
@@ -126,7 +142,8 @@ def dialect(
             ON CONFLICT (id) DO UPDATE
             SET generation = excluded.generation, nonce_hash = excluded.nonce_hash,
                 attempt_hash = excluded.attempt_hash, rotated_at = excluded.rotated_at,
-                expires_at = excluded.expires_at, binding = excluded.binding
+                expires_at = excluded.expires_at, ends_at = excluded.ends_at, binding = excluded.binding,
+                idle_ttl = excluded.idle_ttl, authentication = excluded.authentication
             WHERE here.revoked_at IS NULL AND here.generation <= excluded.generation
         """,
         put_record=f"""
@@ -143,7 +160,7 @@ def dialect(
 
 def _new(mark: str) -> str:
     """The values of a new session: all of SESSION_COLUMNS, those of its revocation null."""
-    return ", ".join([*[mark] * 13, "NULL", "NULL", "NULL", mark])
+    return ", ".join([*[mark] * 13, "NULL", "NULL", "NULL", *[mark] * 4])
 
 
 def answers_to(
@@ -195,6 +212,22 @@ def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Ses
     return ended
 
 
+def _shorten(connection: Connection, statements: Statements, call: Shorten) -> Session | None:
+    idle, end, session_id = micros(call.idle_ttl), micros(call.ends_at), bytes.fromhex(call.session_id)
+    session = _get(connection, statements, Get(call.session_id))
+    if session is None:
+        return None
+    expires = min(end, micros(session.last_used_at) + idle)
+    row = connection.execute(statements.shorten, (idle, end, end, expires, expires, session_id, idle)).fetchone()
+    return None if row is None else session_of(row)
+
+
+def _reauthenticate(connection: Connection, statements: Statements, call: Reauthenticate) -> Session | None:
+    said, now = authentication_text(call.authentication), micros(call.authentication.at)
+    row = connection.execute(statements.reauthenticate, (said, bytes.fromhex(call.session_id), now)).fetchone()
+    return None if row is None else session_of(row)
+
+
 def _note(connection: Connection, statements: Statements, changed: Session, audit: Audit | None) -> None:
     if audit is not None:
         connection.execute(statements.note, _audit_row(changed.subject, audit.until, entry_of(changed, audit)))
@@ -203,7 +236,7 @@ def _note(connection: Connection, statements: Statements, changed: Session, audi
 def _audit_row(subject: str, until: float, entry: AuditEntry) -> tuple[Any, ...]:
     return (
         subject, micros(until), micros(entry.at), entry.kind, bytes.fromhex(entry.session_id), entry.client_id,
-        entry.device, entry.address, entry.reason, entry.by,
+        entry.device, entry.address, entry.reason, entry.by, entry.bound,
     )  # fmt: skip
 
 
@@ -288,6 +321,8 @@ _ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
     Create: _create,
     Get: _get,
     Revoke: _revoke,
+    Shorten: _shorten,
+    Reauthenticate: _reauthenticate,
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
     ListAudit: _list_audit,

@@ -23,7 +23,7 @@ from tenure.core.session import Session
 from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard
 from tenure.stores.outages import unavailable
-from tenure.stores.rows import micros, only_reads, runs
+from tenure.stores.rows import authentication_from, micros, only_reads, runs
 from tenure.stores.sql.statements import answers_to, dialect
 from tenure.stores.sqlite.schema import open_file
 
@@ -50,16 +50,20 @@ _MATCHES = """
     AND sessions.client_id = batch.client_id AND revoked_at IS NULL AND expires_at > batch.rotated_at
     AND sessions.binding IS batch.old_binding
 """
+_EXPIRES = "min(coalesce(batch.rotated_at + idle_ttl, batch.idle_deadline), ends_at)"
 _READ_MATCHING = f"""
     {_BATCH} SELECT json_group_array(
-        json_array(place, subject, scope, json(claims), device, created_at, min(idle_deadline, ends_at), ends_at)
+        json_array(
+            place, subject, scope, json(claims), device, created_at, {_EXPIRES}, ends_at, lifetime, idle_ttl,
+            authentication
+        )
     )
     FROM batch CROSS JOIN sessions ON {_MATCHES}
 """
 _ADVANCE_MATCHING = f"""
     {_BATCH} UPDATE sessions
     SET generation = batch.generation, nonce_hash = batch.nonce_hash, attempt_hash = batch.attempt_hash,
-        rotated_at = batch.rotated_at, expires_at = min(batch.idle_deadline, ends_at), binding = batch.binding
+        rotated_at = batch.rotated_at, expires_at = {_EXPIRES}, binding = batch.binding
     FROM batch WHERE {_MATCHES}
 """
 
@@ -158,11 +162,12 @@ def _advance(connection: sqlite3.Connection, calls: Sequence[Advance]) -> Sequen
     batch = {"said": said, "binary": binary}
     answers: list[Session | None] = [None] * len(calls)
     for row in json.loads(connection.execute(_READ_MATCHING, batch).fetchone()[0]):
-        place, subject, scope, claims, device, created_at, expires_at, ends_at = row
+        place, subject, scope, claims, device, created_at, expires_at, ends_at, lifetime, idle_ttl, authentication = row
         call = calls[place]
         answers[place] = Session(
             call.session_id, subject, call.client_id, scope, claims, device, created_at / 1e6, expires_at / 1e6,
-            ends_at / 1e6, call.head, binding=call.binding,
+            ends_at / 1e6, call.head, binding=call.binding, lifetime=lifetime or "",
+            idle_ttl=None if idle_ttl is None else idle_ttl / 1e6, authentication=authentication_from(authentication),
         )  # fmt: skip
     if any(answers):
         connection.execute(_ADVANCE_MATCHING, batch)

@@ -30,6 +30,7 @@ from tenure.core.calls import (
     ListSubject,
     Purge,
     PutRecord,
+    Reauthenticate,
     Restore,
     Revocations,
     Revoke,
@@ -38,6 +39,7 @@ from tenure.core.calls import (
     RevokeWhere,
     Scan,
     ScanAudit,
+    Shorten,
     Survey,
 )
 from tenure.core.session import AuditEntry, Session
@@ -47,6 +49,7 @@ from tenure.stores.valkey.scripts import digest, source
 from tenure.stores.valkey.values import (
     audit_bytes,
     audit_entry_from,
+    authentication_bytes,
     client_bytes,
     head_bytes,
     said_bytes,
@@ -94,7 +97,7 @@ def key_of(call: Call[Any]) -> str | None:
         return None
     if isinstance(call, Create | Restore):
         return _session_key(call.session.id)
-    if isinstance(call, Advance | Get | Revoke):
+    if isinstance(call, Advance | Get | Revoke | Shorten | Reauthenticate):
         return _session_key(call.session_id)
     if isinstance(call, ListSubject | RevokeSubject | ListAudit | KeepAudit):
         return _subject_key(call.subject)
@@ -186,6 +189,17 @@ def _get(call: Get) -> Request:
 
 def _revoke(call: Revoke) -> Request:
     return Request([revocation(call)], lambda replies: session_from(call.session_id, replies[0]))
+
+
+def _shorten(call: Shorten) -> Request:
+    command = _script("shorten", [_session_key(call.session_id)], micros(call.idle_ttl), micros(call.ends_at))
+    return Request([command], lambda replies: session_from(call.session_id, replies[0]))
+
+
+def _reauthenticate(call: Reauthenticate) -> Request:
+    said = authentication_bytes(call.authentication)
+    command = _script("reauthenticate", [_session_key(call.session_id)], micros(call.authentication.at), said)
+    return Request([command], lambda replies: session_from(call.session_id, replies[0]))
 
 
 def revocation(call: Revoke, *, quietly: bool = False) -> Command:
@@ -318,6 +332,8 @@ _REQUEST: Mapping[type[Call[Any]], Callable[[Any], Request]] = {
     Advance: _advance,
     Get: _get,
     Revoke: _revoke,
+    Shorten: _shorten,
+    Reauthenticate: _reauthenticate,
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
     ListAudit: _list_audit,

@@ -1,12 +1,13 @@
 """Sessions as Valkey values: packed numbers, then JSON, laid out as in scripts/session.lua."""
 
+import base64
 import json
 import struct
 
 from tenure.core.calls import KeepAudit
 from tenure.core.family import Head
-from tenure.core.session import AuditEntry, Session
-from tenure.stores.rows import micros
+from tenure.core.session import AuditEntry, Authentication, Session
+from tenure.stores.rows import authentication_from, authentication_text, micros
 
 _HEAD = struct.Struct(">Q32s32sQ")
 _VALUE = struct.Struct(">Q32s32sQQQQQH")
@@ -29,13 +30,24 @@ def head_bytes(head: Head) -> bytes:
 def value_of(session: Session) -> bytes:
     """A session's value."""
     moments = (session.expires_at, session.ends_at, session.created_at, session.revoked_at or 0.0)
-    rest = [session.subject, session.scope, session.claims, session.device]
+    rest = [session.subject, session.scope, session.claims, session.device, session.lifetime]
     value = head_bytes(session.head) + struct.pack(">QQQQ", *map(micros, moments))
     value += client_bytes(session.client_id) + (session.binding or "").encode()
+    idle = "" if session.idle_ttl is None else str(micros(session.idle_ttl))
+    value += f"|{idle}|{authentication_bytes(session.authentication)}".encode()
     value += json.dumps(rest, separators=(",", ":"), default=dict).encode()
     if session.revoked_at is not None:
         value += b"\n" + said_bytes(session.revoked_reason, session.revoked_by)
     return value
+
+
+def authentication_bytes(authentication: Authentication | None) -> str:
+    """An authentication as base64url of its JSON, which the scripts need not read; "" for None."""
+    return base64.urlsafe_b64encode((authentication_text(authentication) or "").encode()).decode()
+
+
+def _authentication_from(text: str) -> Authentication | None:
+    return authentication_from(base64.urlsafe_b64decode(text).decode())
 
 
 def said_bytes(reason: str | None, by: str | None) -> bytes:
@@ -47,7 +59,7 @@ def audit_bytes(subject: str, entry: AuditEntry) -> bytes:
     """An audit entry, as scripts/session.lua writes it."""
     said = "" if entry.kind == "logged_in" else said_bytes(entry.reason, entry.by).decode()
     moment = str(micros(entry.at))
-    line = [subject, moment, entry.session_id, entry.client_id, entry.device, entry.address, said]
+    line = [subject, moment, entry.session_id, entry.client_id, entry.device, entry.address, said, entry.bound or ""]
     return json.dumps(line, separators=(",", ":")).encode()
 
 
@@ -58,11 +70,12 @@ def kept_in(text: bytes, until: bytes) -> KeepAudit:
 
 def audit_entry_from(text: bytes) -> AuditEntry:
     """Parse an audit entry written by scripts/session.lua."""
-    _, at, session_id, client_id, device, address, said = _decode(text.decode())
+    _, at, session_id, client_id, device, address, said, bound = (*_decode(text.decode()), "")[:8]
     common = (session_id, client_id, device, address)
     if not said:
-        return AuditEntry(int(at) / 1e6, "logged_in", *common)
-    return AuditEntry(int(at) / 1e6, "revoked", *common, *_decode(said))
+        return AuditEntry(int(at) / 1e6, "logged_in", *common, bound=bound or None)
+    reason, by = _decode(said)
+    return AuditEntry(int(at) / 1e6, "revoked", *common, reason, by, bound or None)
 
 
 def session_from(session_id: str, value: bytes | None) -> Session | None:
@@ -74,14 +87,17 @@ def session_from(session_id: str, value: bytes | None) -> Session | None:
     )
     text = _VALUE.size + length
     rest, _, said = value[text:].decode().partition("\n")
-    binding, bracket, rest = rest.partition("[")
-    subject, scope, claims, device = _decode(bracket + rest)
+    front, bracket, rest = rest.partition("[")
+    # Values of before have neither the idle lifetime nor the authentication nor the name of a lifetime.
+    binding, idle, authentication = (*front.split("|"), "", "")[:3]
+    subject, scope, claims, device, lifetime = (*_decode(bracket + rest), "")[:5]
     reason, by = _decode(said) if said else (None, None)
     return Session(
         session_id, subject, value[_VALUE.size : text].decode(), scope, claims, device, created_at / 1e6,
         expires_at / 1e6, ends_at / 1e6,
         Head(generation, nonce_hash, None if attempt == _NO_ATTEMPT else attempt, rotated_at / 1e6),
-        revoked_at / 1e6 if revoked_at else None, reason, by, binding or None,
+        revoked_at / 1e6 if revoked_at else None, reason, by, binding or None, lifetime,
+        int(idle) / 1e6 if idle else None, _authentication_from(authentication),
     )  # fmt: skip
 
 

@@ -1,14 +1,23 @@
 -- How a session lies in its value: numbers of 8 bytes (big endian; times in microseconds since 1970, UTC), then text.
 --   1 generation | 9 nonce hash (32) | 41 attempt hash (32, zero for none) | 73 rotated at | 81 expires at
 --   89 ends at | 97 created at | 105 revoked at (0: it is not) | 113 the client's id, after its length in 2 bytes
---   then its binding, if it is bound to a key, then the rest as a JSON list, and in a second line, once it is revoked,
---   the reason and by whom
+--   then its binding, if it is bound to a key | its idle lifetime (microseconds) | its authentication (base64url), the two
+--   of which sessions of before don't have; then the rest as a JSON list, and in a second line, once it is revoked, the
+--   reason and by whom
 -- The server forgets a session a day after its end. That is counted from the caller's clock, not from the server's.
 local DAY = 86400000
 
 local function times(value)
     local expires_at, ends_at, created_at, revoked_at = struct.unpack('>I8I8I8I8', value, 81)
     return expires_at, ends_at, created_at, revoked_at
+end
+
+-- Its binding, idle lifetime and authentication, and where the JSON list begins.
+local function front(value)
+    local size = struct.unpack('>H', value, 113)
+    local text = value:match('^[^%[]*', 115 + size)
+    local binding, idle, authentication = text:match('^([^|]*)|?(%d*)|?(.*)$')
+    return binding, idle, authentication, 115 + size + #text
 end
 
 local function keep(key, value, now, expires_at)
@@ -26,7 +35,8 @@ local function note(trail, id, value, now, address, kept_until, said)
     redis.call('PEXPIRE', counts, 3 * DAY)
     local size = struct.unpack('>H', value, 113)
     local rest = cjson.decode(value:sub(115 + size):match('%[[^\n]*'))
-    local entry = {rest[1], string.format('%.0f', now), id, value:sub(115, 114 + size), rest[4], address, said}
+    local bound = ({['dpop:'] = 'key', ['dbsc:'] = 'device'})[value:sub(115 + size, 119 + size)] or ''
+    local entry = {rest[1], string.format('%.0f', now), id, value:sub(115, 114 + size), rest[4], address, said, bound}
     redis.call('ZREMRANGEBYSCORE', trail, '-inf', string.format('%.0f', now))
     redis.call('ZADD', trail, kept_until, cjson.encode(entry))
     local kept = math.max(redis.call('PTTL', trail), math.ceil((tonumber(kept_until) - now) / 1000))
