@@ -26,6 +26,14 @@ def notes(request):
     return Response(written)
 
 
+@api_view(["PUT"])
+@permission_classes([recent(minutes=5)])  # whoever logged in longer ago is asked for the password first
+def change_mail(request):
+    request.user.email = request.data["address"]
+    request.user.save(update_fields=["email"])
+    return Response({"address": request.user.email})
+
+
 @api_view(["DELETE"])
 @permission_classes([recent(minutes=5)])
 def forget(request):
@@ -48,6 +56,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("notes", notes),
     path("notes/forget", forget),
+    path("mail", change_mail),
     path("statistics", statistics),
     path("whoami", whoami),
     path("api/token/refresh/", token_refresh),  # for front ends that still speak as with simplejwt

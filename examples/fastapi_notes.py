@@ -11,12 +11,14 @@ from tenure.integrations.fastapi import (
     Sessions,
     WebSocketSession,
     add_sessions,
+    recent,
     role,
     scope,
 )
 
 PEOPLE = {"ada": "correct horse battery", "bob": "staple of the horse"}
 NOTES: dict[str, list[str]] = {}
+MAIL: dict[str, str] = {}
 
 
 class Accounts:
@@ -47,6 +49,13 @@ async def notes(user: CurrentUser) -> list[str]:
 async def write(text: str, session: CurrentSession) -> list[str]:
     NOTES.setdefault(session.subject, []).append(text)
     return NOTES[session.subject]
+
+
+@app.put("/mail", dependencies=[recent(minutes=5)])
+async def change_mail(address: str, user: CurrentUser) -> str:
+    """Whoever logged in longer ago is asked for the password first."""
+    MAIL[user] = address
+    return address
 
 
 @app.get("/statistics", dependencies=[role("admin")])

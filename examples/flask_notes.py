@@ -4,10 +4,11 @@ import os
 
 from flask import Flask, request
 
-from tenure.integrations.flask import Sessions, current_session, session_required
+from tenure.integrations.flask import Sessions, current_session, recent, session_required
 
 PEOPLE = {"ada": "correct horse battery", "bob": "staple of the horse"}
 NOTES: dict[str, list[str]] = {}
+MAIL: dict[str, str] = {}
 
 
 class Accounts:
@@ -43,6 +44,12 @@ def create_app(store: str = "sqlite:///notes.db") -> Flask:
     def write():
         NOTES.setdefault(current_session.subject, []).append(request.get_data(as_text=True))
         return NOTES[current_session.subject]
+
+    @app.put("/mail")
+    @recent(minutes=5)  # whoever logged in longer ago is asked for the password first
+    def change_mail():
+        MAIL[current_session.subject] = request.get_data(as_text=True)
+        return MAIL[current_session.subject]
 
     @app.get("/statistics")
     @session_required(role="admin")

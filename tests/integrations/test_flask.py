@@ -152,3 +152,20 @@ def test_a_bound_session_is_used_with_proofs(client: FlaskClient) -> None:
             path, method=method, headers=headers, json=ADA if method == "POST" else None
         )
     )
+
+
+def test_changing_the_mail_address_asks_for_the_password_after_five_minutes(
+    client: Any, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = login(client)
+    assert client.put("/mail", data="ada@example.com", headers=bearer(pair)).status_code == 200
+    issuer = app.extensions["tenure"].tenure.issuer
+    now = issuer.now()
+    monkeypatch.setattr(issuer, "_clock", lambda: now + 301)
+    refused = client.put("/mail", data="eve@example.com", headers=bearer(pair))
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].endswith("max_age=300")
+    body = {"username": "ada", "password": "correct horse battery"}
+    assert client.post("/auth/step-up", json=body, headers=bearer(pair)).status_code == 200
+    newer = client.post("/auth/refresh", json={"refresh_token": pair["refresh_token"]}).json
+    assert client.put("/mail", data="new@example.com", headers=bearer(newer)).status_code == 200

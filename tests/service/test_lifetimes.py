@@ -140,7 +140,7 @@ def step_up(api: Api, token: str, **changes: Any) -> Answer:
     return api.post("/auth/step-up", json={"username": "ada", "password": PASSWORD, **changes}, bearer=token)
 
 
-@pytest.mark.asvs("7.5.1")
+@pytest.mark.asvs("7.5.1", "7.5.3")
 def test_the_password_is_given_once_more(api: Api) -> None:
     pair = api.login()
     api.clock.now += 400

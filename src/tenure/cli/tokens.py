@@ -23,7 +23,7 @@ from tenure.core.policy import REMEMBERED
 from tenure.core.session import Which
 from tenure.core.tokens import PREFIX, unseal
 from tenure.driving.upkeep import load_ring
-from tenure.http.auth import described
+from tenure.http.sessions import described
 
 
 @click.group()

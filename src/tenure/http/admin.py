@@ -13,11 +13,11 @@ from tenure.core.effects import Flow, call
 from tenure.core.errors import ConfigurationError, InvalidRequest, InvalidScope
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.session import Which
-from tenure.http.auth import described, session_in_path
 from tenure.http.client_authentication import authenticate_api_key
 from tenure.http.clients import find_client
 from tenure.http.messages import Request, Response, json_object, json_response, no_content, optional_text, query, text
 from tenure.http.service import Service, token_answer
+from tenure.http.sessions import described, session_in_path
 
 
 def create_session(service: Service, request: Request) -> Flow[Response]:

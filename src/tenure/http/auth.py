@@ -1,4 +1,4 @@
-"""For the users' apps, in JSON: log in, refresh, log out, list and end sessions.
+"""For the users' apps, in JSON: log in, refresh, log out, give the password once more.
 
 There are two transports. *body*: both tokens in the response body, for native apps. *cookie*: the refresh token only in
 a cookie, for pages. A refresh responds by the transport of its request.
@@ -8,12 +8,9 @@ from functools import partial
 from typing import Any
 
 from tenure.core import existing, flows
-from tenure.core.access import Claims
-from tenure.core.binding import bound_to
-from tenure.core.calls import Get, ListSubject
+from tenure.core.calls import Get
 from tenure.core.effects import Flow, ask, call
 from tenure.core.errors import (
-    InsufficientScope,
     InvalidGrant,
     InvalidProof,
     InvalidRequest,
@@ -23,12 +20,10 @@ from tenure.core.errors import (
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
 from tenure.core.policy import BROWSER, REMEMBERED
-from tenure.core.session import Session
 from tenure.http.cookies import Cookies, Header
 from tenure.http.dbsc import offer
 from tenure.http.marks import MARK_ID_BYTES, device_mark, device_of
 from tenure.http.messages import (
-    NotFound,
     Request,
     Response,
     TooManyRequests,
@@ -37,12 +32,12 @@ from tenure.http.messages import (
     json_response,
     no_content,
     optional_text,
-    query,
     text,
 )
 from tenure.http.presented import end_replaced, genuine_token, is_junk, own_refresh_token
 from tenure.http.proofs import binding_of
 from tenure.http.service import Service, caller, lasting, pair_response, renewed_just_now, token_answer
+from tenure.http.sessions import owner
 
 MAX_TOKEN_CHARS = 4096
 
@@ -101,7 +96,7 @@ def login_response(service: Service, pair: TokenPair, cookies: Cookies | None, *
 
 def step_up(service: Service, request: Request) -> Flow[Response]:
     """POST /auth/step-up: the caller gives the password once more; the next access token says so (RFC 9470)"""
-    claims = _owner(service, request)
+    claims = owner(service, request)
     body = json_object(request)
     username = text(body, "username", longest=255)
     subject = yield from _authenticated(service, request, username, text(body, "password", longest=1024))
@@ -238,75 +233,6 @@ def logout(service: Service, request: Request) -> Flow[Response]:
 def me(service: Service, request: Request) -> Response:
     """GET /auth/me"""
     return json_response(dict(caller(service, request).raw))
-
-
-def list_sessions(service: Service, request: Request) -> Flow[Response]:
-    """GET /auth/sessions"""
-    claims = _owner(service, request)
-    sessions = yield from call(ListSubject(claims.subject, service.issuer.now()))
-    return json_response({"sessions": [{**described(one), "current": one.id == claims.session_id} for one in sessions]})
-
-
-def end_session(service: Service, request: Request) -> Flow[Response]:
-    """DELETE /auth/sessions/{id}"""
-    claims = _owner(service, request)
-    session = yield from session_in_path(request)
-    if session.subject != claims.subject:
-        raise NotFound("There is no such session.")
-    yield from existing.end_session(
-        service.issuer, session.id, reason="ended_from_list", by="owner", address=request.address
-    )
-    return no_content()
-
-
-def end_sessions(service: Service, request: Request) -> Flow[Response]:
-    """DELETE /auth/sessions: all, or with others=true all but this one"""
-    claims = _owner(service, request)
-    others = query(request).get("others", "false")
-    if others not in ("true", "false"):
-        raise InvalidRequest("others is true or false.")
-    ended = yield from existing.end_all(
-        service.issuer,
-        claims.subject,
-        except_id=claims.session_id if others == "true" else None,
-        reason="ended_from_list",
-        by="owner",
-        address=request.address,
-    )
-    return json_response({"ended": ended})
-
-
-def described(session: Session) -> dict[str, Any]:
-    """A session as JSON. Times are in seconds since 1970, UTC."""
-    return {
-        "id": session.id,
-        "device": session.device,
-        "client_id": session.client_id,
-        "scope": session.scope,
-        "created_at": int(session.created_at),
-        "last_used_at": int(session.last_used_at),
-        "expires_at": int(session.expires_at),
-        "ends_at": int(session.ends_at),
-        "lifetime": session.lifetime or REMEMBERED,
-        "bound": bound_to(session.binding),
-    }
-
-
-def session_in_path(request: Request) -> Flow[Session]:
-    """The session named in the path. Raises NotFound."""
-    session_id = request.path_parameters["id"]
-    session = (yield from call(Get(session_id))) if existing.is_session_id(session_id) else None
-    if session is None:
-        raise NotFound("There is no such session.")
-    return session
-
-
-def _owner(service: Service, request: Request) -> Claims:
-    """The user's claims. Raises InsufficientScope for another client's token, which may not see or end sessions."""
-    claims = caller(service, request)
-    if claims.client_id != FIRST_PARTY:
-        raise InsufficientScope("Only the application's own tokens may manage sessions.")
-    return claims
 
 
 def _wanted_cookies(service: Service, request: Request, body: dict[str, Any]) -> Cookies | None:

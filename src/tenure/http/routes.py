@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tenure.http import admin, auth, dbsc, discovery, oauth, openapi, pages, verification
+from tenure.http import admin, auth, dbsc, discovery, oauth, openapi, pages, sessions, verification
 from tenure.http.service import Endpoint, at_prefix
 
 Table = Mapping[str, Mapping[str, Endpoint]]
@@ -13,8 +13,8 @@ ROUTES: Table = {
     "/auth/logout": {"POST": auth.logout},
     "/auth/step-up": {"POST": auth.step_up},
     "/auth/me": {"GET": auth.me},
-    "/auth/sessions": {"GET": auth.list_sessions, "DELETE": auth.end_sessions},
-    "/auth/sessions/{id}": {"DELETE": auth.end_session},
+    "/auth/sessions": {"GET": sessions.list_sessions, "DELETE": sessions.end_sessions},
+    "/auth/sessions/{id}": {"DELETE": sessions.end_session},
     "/auth/tenure.js": {"GET": discovery.browser_module},
     "/auth/continue": {"GET": pages.continue_},
     "/auth/dbsc/register": {"POST": dbsc.register},

@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenure.async_sessions import AsyncTenure
 from tenure.core.events import Event
-from tenure.http.auth import described
 from tenure.http.cookies import CookieTransport
+from tenure.http.sessions import described
 from tenure.server.accounts import Accounts
 
 ACCOUNT = "demo"
