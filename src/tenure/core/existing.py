@@ -82,21 +82,24 @@ def check_binding(issuer: Issuer, session: Session, binding: str | None, now: fl
         raise StolenTokenRefused
 
 
-def kept_within_policy(issuer: Issuer, session: Session, now: float) -> Flow[Session]:
-    """The session within the policy's present lifetimes: one that was made under longer ones is shortened, never
-    lengthened.
+def is_within_policy(issuer: Issuer, session: Session) -> bool:
+    """Whether a session lasts no longer than the policy's present lifetimes allow."""
+    lifetime = issuer.policy.lifetime(session.lifetime)
+    return (session.idle_ttl is None or session.idle_ttl <= lifetime.idle_ttl) and (
+        session.ends_at - session.created_at < lifetime.absolute_ttl + _TOLERANCE_SECONDS
+    )
+
+
+def shorten(issuer: Issuer, session: Session, now: float) -> Flow[Session]:
+    """Shorten a session that was made under longer lifetimes to the policy's present ones. Returns it as it is then.
 
     That takes a second write, once. If it fails, the next refresh does it. Raises SessionEnded if the session is over.
     """
     lifetime = issuer.policy.lifetime(session.lifetime)
     idle_ttl = lifetime.idle_ttl if session.idle_ttl is None else min(session.idle_ttl, lifetime.idle_ttl)
-    ends_at = session.created_at + lifetime.absolute_ttl
-    if session.ends_at - ends_at < _TOLERANCE_SECONDS and idle_ttl == (session.idle_ttl or idle_ttl):
-        return session
-    ends_at = min(session.ends_at, ends_at)
-    shortened = replace(
-        session, idle_ttl=idle_ttl, ends_at=ends_at, expires_at=min(session.expires_at, now + idle_ttl, ends_at)
-    )
+    ends_at = min(session.ends_at, session.created_at + lifetime.absolute_ttl)
+    expires_at = min(session.expires_at, now + idle_ttl, ends_at)
+    shortened = replace(session, idle_ttl=idle_ttl, ends_at=ends_at, expires_at=expires_at)
     try:
         yield from call(Shorten(session.id, idle_ttl, ends_at))
     except StoreUnavailable as problem:

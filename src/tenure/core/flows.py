@@ -28,7 +28,15 @@ from tenure.core.errors import (
     WrongClient,
 )
 from tenure.core.events import Event, Kind
-from tenure.core.existing import REVOCATION_LOST, check_binding, end_session, event_of, genuine, kept_within_policy
+from tenure.core.existing import (
+    REVOCATION_LOST,
+    check_binding,
+    end_session,
+    event_of,
+    genuine,
+    is_within_policy,
+    shorten,
+)
 from tenure.core.family import Head, Verdict, judge
 from tenure.core.inputs import authentication_of, check_scope, check_subject, check_text, hash_of_attempt, shortened
 from tenure.core.issuer import Issuer, TokenPair
@@ -176,7 +184,8 @@ def exchange(
         )
     else:
         verdict, claims = Verdict.ROTATE, session.claims
-    session = yield from kept_within_policy(issuer, session, now)
+    if not is_within_policy(issuer, session):
+        session = yield from shorten(issuer, session, now)
     yield event_of(_ANSWERED[verdict], now, session, generation=token.generation)
     child = token.child(draft.nonce)
     return issuer.pair(draft, session, claims, seal(child, issuer.keys.tag), now, scope)

@@ -98,7 +98,7 @@ class Policy:
 
     def lifetime(self, name: str) -> Lifetime:
         """The lifetime of this name; the usual one for "", and for a name that the policy no longer has."""
-        return self.lifetimes.get(name, self.lifetimes[REMEMBERED])
+        return self.lifetimes.get(name) or self.lifetimes[REMEMBERED]
 
     def _named_lifetimes(self) -> dict[str, Lifetime]:
         usual = Lifetime(idle_ttl=self.idle_ttl, absolute_ttl=self.absolute_ttl)

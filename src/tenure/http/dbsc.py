@@ -89,8 +89,7 @@ def proven_binding(service: Service, request: Request, session_id: str) -> str |
 
     Raises DeviceProofDelayed if the browser says that it could not (section 9.5).
     """
-    cookies = service.cookies_of(request)
-    if cookies is None:
+    if "cookie" not in request.headers or (cookies := service.cookies_of(request)) is None:
         return None
     now = service.issuer.now()
     for mark in cookies.proven_marks():
