@@ -38,7 +38,8 @@ async function recorded(input, init) {
   const bearer = request.headers.get('Authorization')
   const key = request.headers.get('Idempotency-Key')
   const carries = [
-    bearer && `carries the access token ${short(bearer.slice(7))}`,
+    bearer && `carries the access token ${short(bearer.split(' ')[1])}`,
+    request.headers.has('DPoP') && 'carries a proof of the key, for this one request',
     silent && 'carries the refresh token, in its cookie',
     key && `carries the attempt key ${key.slice(0, 8)}…`,
   ]
@@ -47,7 +48,7 @@ async function recorded(input, init) {
     const answer = await fetch(request)
     const content = answer.status === 204 ? {} : await answer.clone().json()
     const nobody = silent && content.error === 'invalid_request'
-    const style = nobody ? '' : !answer.ok ? 'bad' : silent ? 'silent' : 'good'
+    const style = nobody || content.error === 'use_dpop_nonce' ? '' : !answer.ok ? 'bad' : silent ? 'silent' : 'good'
     const outcome = nobody ? 'there is no cookie: nobody is logged in here' : content.error_description
     tell(style, what, answer.status, ...(nobody ? [] : carries), outcome, silent && answer.ok && 'brings a new access token and a new refresh token')
     return answer
@@ -58,7 +59,13 @@ async function recorded(input, init) {
   }
 }
 
-const session = createSession({ fetch: recorded })
+const bound = new URLSearchParams(location.search).has('bound')
+const session = createSession({ fetch: recorded, bind: bound })
+$('binding').replaceChildren(...(bound ? ['This session will be bound to a key that never leaves this browser. ', link('/', 'Without it')] : [link('?bound', 'Bind the session to this browser'), ': a stolen token is then worth nothing.']))
+
+function link(href, text) {
+  return Object.assign(document.createElement('a'), { href, textContent: text })
+}
 
 // ---- signing in and out
 
@@ -154,6 +161,7 @@ $('replay').onclick = tried(async () => {
     stolen = null
     $('replay').hidden = true
     await session.fetch('/auth/me').catch(() => {})
+    if (bound) notice('The thief gets nowhere without the key. You stay logged in, and the service knows that somebody has a copy.')
   }
 })
 
@@ -207,6 +215,7 @@ async function listDevices() {
       about.textContent = one.device || 'a device'
       const since = document.createElement('small')
       since.textContent = one.id === session.user?.sid ? 'this one' : `last used at ${new Date(1000 * one.last_used_at).toLocaleTimeString()}`
+      if (one.bound) since.textContent += one.bound === 'key' ? ', bound to a key of its own' : ', bound to its device'
       about.append(since)
       const end = document.createElement('button')
       end.textContent = 'End this session'
