@@ -29,6 +29,22 @@ def test_a_proxy_is_told_whose_token_it_is(api: Api) -> None:
     refused(api.get("/auth/verify"), 401, "invalid_token")
 
 
+def test_a_proxy_asks_for_more_than_a_valid_token(api: Api) -> None:
+    token = api.run(api.auth.login("ada", acr="phr")).access_token
+    assert api.get("/auth/verify?max_age=300&acr_values=phr+phrh", bearer=token).status_code == 204
+    weak = api.get("/auth/verify?acr_values=phrh", bearer=token)
+    refused(weak, 401, "insufficient_user_authentication")
+    assert weak.headers["www-authenticate"].endswith('acr_values="phrh"')
+    api.clock.advance(298)
+    assert api.get("/auth/verify?max_age=300", bearer=token).headers["cache-control"] == "max-age=2"
+    api.clock.advance(3)
+    old = api.get("/auth/verify?max_age=300", bearer=token)
+    refused(old, 401, "insufficient_user_authentication")
+    assert old.headers["www-authenticate"].endswith("max_age=300")
+    for wrong in ("max_age=soon", "acr_values=%22", "acr_values=a%0d%0ab", "acr_values=%C3%A9", "acr_values=a++b"):
+        refused(api.get(f"/auth/verify?{wrong}", bearer=token), 400, "invalid_request")
+
+
 def test_a_subject_of_any_letters_fits_into_a_header(api: Api) -> None:
     pair = api.run(api.auth.login("ådä 100%"))
     headers = api.get("/auth/verify", bearer=pair.access_token).headers

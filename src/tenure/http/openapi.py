@@ -36,6 +36,7 @@ _ATTEMPT_KEY: Schema = {
 _DEVICE_PROOF = parameter("Secure-Session-Response", "header", text(8192), required=False)
 _SESSION_ID = parameter("id", "path", {"type": "string"})
 _SUBJECT = parameter("subject", "query", text(255))
+_SCOPES = r"^([!#-\[\]-~]+( [!#-\[\]-~]+)*)?$"
 _NAME = "^[A-Za-z0-9_.:-]{1,100}$"
 _NUMBER: Schema = {"type": "number", "minimum": 0, "maximum": 4_000_000_000}
 _WHICH = [
@@ -154,7 +155,16 @@ _PATHS: dict[str, dict[str, Schema]] = {
         )
     },
     "/auth/verify": {
-        "get": operation("For proxies: whose access token this is, in headers", None, [401], security=_ACCESS)
+        "get": operation(
+            "For proxies: whose access token this is, in headers",
+            None,
+            [400, 401],
+            parameters=[
+                parameter("max_age", "query", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, required=False),
+                parameter("acr_values", "query", {"type": "string", "pattern": _SCOPES}, required=False),
+            ],
+            security=_ACCESS,
+        )
     },
     "/auth/revoked": {
         "get": operation(

@@ -6,11 +6,13 @@ session's tokens at once when the session ends, not only when they expire.
 """
 
 import json
+import re
 from urllib.parse import quote
 
 from tenure.core.calls import Revocations, RevokedSince
 from tenure.core.effects import Flow, Pause, call
 from tenure.core.errors import InvalidRequest
+from tenure.core.step_up import Requirement
 from tenure.http.messages import Request, Response, json_response, query
 from tenure.http.service import Service, caller
 
@@ -18,19 +20,27 @@ KEPT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 30
 LOOK_SECONDS = 0.25
 _MAX_DIGITS = 18
+_ACR_VALUES = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 def verify(service: Service, request: Request) -> Response:
     """GET /auth/verify: 204 with the user in headers, or 401 (RFC 6750 section 3)
 
-    A DPoP proof is for the request that the proxy asks about: X-Forwarded-Method, -Proto, -Host and -Uri name it.
+    A DPoP proof is for the request that the proxy asks about: X-Forwarded-Method, -Proto, -Host and -Uri name it. The
+    query may say how the user has to be authenticated: `max_age` in seconds, `acr_values` (RFC 9470).
     """
+    needs = _needs(query(request))
     forwarded = {name: request.headers.get(f"x-forwarded-{name}") for name in ("method", "proto", "host", "uri")}
     named = all(forwarded.values())
     url = f"{forwarded['proto']}://{forwarded['host']}{forwarded['uri']}" if named else None
     claims = caller(service, request, method=forwarded["method"], url=url)
-    kept = max(0, min(KEPT_SECONDS, int(claims.expires_at - service.issuer.now())))
+    now = service.issuer.now()
+    needs.check(claims, now)
+    good_until = (
+        claims.expires_at if needs.max_age is None else min(claims.expires_at, claims["auth_time"] + needs.max_age)
+    )
+    kept = max(0, min(KEPT_SECONDS, int(good_until - now)))
     # A proof is for one request: whoever has copied the token would find the response in the proxy's cache.
     cache = f"max-age={kept}" if claims.thumbprint is None else "no-store"
     caller_headers = {
@@ -80,6 +90,14 @@ def _alive(service: Service, news: Revocations) -> list[dict[str, object]]:
     policy = service.issuer.policy
     last_of_interest = service.issuer.now() - policy.access_ttl - policy.clock_skew
     return [{"sid": sid, "revoked_at": round(at, 3)} for sid, at in news.revoked if at > last_of_interest]
+
+
+def _needs(parameters: dict[str, str]) -> Requirement:
+    max_age = _number(parameters, "max_age") if "max_age" in parameters else None
+    acr_values = parameters.get("acr_values", "")
+    if not _ACR_VALUES.fullmatch(acr_values):
+        raise InvalidRequest("acr_values is a list of names with one space between them.")
+    return Requirement(max_age, tuple(acr_values.split()))
 
 
 def _number(parameters: dict[str, str], name: str) -> int:
