@@ -11,6 +11,7 @@ from typing import Any
 from tenure.core.calls import CountAudit, Counts, ListLatest, RevokeWhere, Survey, Swept
 from tenure.core.session import Page, Which
 from tenure.stores.rows import SESSION_COLUMNS, examined_for, latest_cursor, latest_from, micros, part_of, session_of
+from tenure.stores.sql.audit import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ManyStatements:
     count_audit: str
 
 
-def many_statements(mark: str, prefix: str, audit_columns: str, position: str) -> ManyStatements:
+def many_statements(mark: str, prefix: str, position: str) -> ManyStatements:
     """The statements in a dialect. mark: the parameter marker. prefix: of table names. position: the function that
     finds a substring."""
     sessions, audit = f"{prefix}sessions", f"{prefix}audit"
@@ -43,7 +44,7 @@ def many_statements(mark: str, prefix: str, audit_columns: str, position: str) -
             FROM {sessions} WHERE {some} AND {meant} GROUP BY client_id
         """,
         note_where=f"""
-            INSERT INTO {audit} ({audit_columns})
+            INSERT INTO {audit} ({COLUMNS})
             SELECT subject, {mark}, {mark}, 'revoked', id, client_id, device, {mark}, {mark}, {mark},
                 CASE substr(binding, 1, 5) WHEN 'dpop:' THEN 'key' WHEN 'dbsc:' THEN 'device' END
             FROM {sessions} WHERE {some} AND {meant}

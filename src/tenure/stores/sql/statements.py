@@ -11,8 +11,6 @@ from typing import Any
 
 from tenure.core.calls import (
     Advance,
-    Audit,
-    AuditPage,
     Call,
     CountAudit,
     Create,
@@ -38,11 +36,10 @@ from tenure.core.calls import (
     Shorten,
     Survey,
 )
-from tenure.core.session import AuditEntry, Page, Session
-from tenure.stores.rows import SESSION_COLUMNS, authentication_text, entry_of, micros, page_of, row_of, session_of
+from tenure.core.session import Page, Session
+from tenure.stores.rows import SESSION_COLUMNS, authentication_text, micros, page_of, row_of, session_of
+from tenure.stores.sql.audit import AuditStatements, audit_statements, keep_audit, list_audit, note, scan_audit
 from tenure.stores.sql.many import ManyStatements, count_audit, list_latest, many_statements, revoke_where, survey
-
-_AUDIT_COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom, bound"
 
 Connection = Any
 """sqlite3's or psycopg's: `execute(statement, arguments)` answers a cursor."""
@@ -61,11 +58,6 @@ class Statements:
     revoked_since: str
     purge: str
     purge_feed: str
-    note: str
-    keep_audit: str
-    scan_audit: str
-    list_audit: str
-    purge_audit: str
     scan: str
     restore: str
     put_record: str
@@ -74,6 +66,7 @@ class Statements:
     list_records: str
     delete_record: str
     lock_subject: str | None
+    audit: AuditStatements
     many: ManyStatements
 
 
@@ -90,8 +83,8 @@ def dialect(
 
     lock_purged: the clause that locks rows to be purged. bytewise: the collation that sorts names by their bytes.
     """
-    tables = ("sessions", "revocations", "audit", "records")
-    sessions, revocations, audit, records = (f"{prefix}{table}" for table in tables)
+    tables = ("sessions", "revocations", "records")
+    sessions, revocations, records = (f"{prefix}{table}" for table in tables)
     return Statements(
         create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({_new(mark)})",
         get=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id = {mark}",
@@ -124,18 +117,6 @@ def dialect(
             )
         """,
         purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
-        note=f"INSERT INTO {audit} ({_AUDIT_COLUMNS}) VALUES ({', '.join([mark] * 11)})",
-        keep_audit=f"""
-            INSERT INTO {audit} ({_AUDIT_COLUMNS}) SELECT {", ".join([mark] * 11)} WHERE NOT EXISTS (
-                SELECT 1 FROM {audit} WHERE subject = {mark} AND at = {mark} AND session_id = {mark} AND kind = {mark}
-            )
-        """,
-        scan_audit=f"SELECT row, {_AUDIT_COLUMNS} FROM {audit} WHERE row > {mark} ORDER BY row LIMIT {mark}",
-        list_audit=f"""
-            SELECT at, kind, session_id, client_id, device, address, reason, by_whom, bound FROM {audit}
-            WHERE subject = {mark} AND kept_until > {mark} ORDER BY at DESC, session_id LIMIT {mark}
-        """,
-        purge_audit=f"DELETE FROM {audit} WHERE kept_until <= {mark}",
         scan=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT {mark}",
         restore=f"""
             INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({_new(mark)})
@@ -154,7 +135,8 @@ def dialect(
         list_records=f"SELECT name, body FROM {records} WHERE kind = {mark} ORDER BY name {bytewise}",
         delete_record=f"DELETE FROM {records} WHERE kind = {mark} AND name = {mark}",
         lock_subject=lock_subject,
-        many=many_statements(mark, prefix, _AUDIT_COLUMNS, position),
+        audit=audit_statements(mark, f"{prefix}audit"),
+        many=many_statements(mark, prefix, position),
     )
 
 
@@ -193,7 +175,7 @@ def _create(connection: Connection, statements: Statements, call: Create) -> tup
             _revoke(connection, statements, Revoke(old.id, new.created_at, "session_limit", "policy", call.audit))
         ended = tuple(old.id for old in giving_way)
     connection.execute(statements.create, row_of(new))
-    _note(connection, statements, new, call.audit)
+    note(connection, statements.audit, new, call.audit)
     return ended
 
 
@@ -208,7 +190,7 @@ def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Ses
     if row is None:
         return None
     ended = session_of(row)
-    _note(connection, statements, ended, call.audit)
+    note(connection, statements.audit, ended, call.audit)
     return ended
 
 
@@ -228,33 +210,6 @@ def _reauthenticate(connection: Connection, statements: Statements, call: Reauth
     return None if row is None else session_of(row)
 
 
-def _note(connection: Connection, statements: Statements, changed: Session, audit: Audit | None) -> None:
-    if audit is not None:
-        connection.execute(statements.note, _audit_row(changed.subject, audit.until, entry_of(changed, audit)))
-
-
-def _audit_row(subject: str, until: float, entry: AuditEntry) -> tuple[Any, ...]:
-    return (
-        subject, micros(until), micros(entry.at), entry.kind, bytes.fromhex(entry.session_id), entry.client_id,
-        entry.device, entry.address, entry.reason, entry.by, entry.bound,
-    )  # fmt: skip
-
-
-def _keep_audit(connection: Connection, statements: Statements, call: KeepAudit) -> bool:
-    row = _audit_row(call.subject, call.until, call.entry)
-    subject, _, at, kind, session_id, *_ = row
-    return bool(connection.execute(statements.keep_audit, (*row, subject, at, session_id, kind)).rowcount == 1)
-
-
-def _scan_audit(connection: Connection, statements: Statements, call: ScanAudit) -> AuditPage:
-    rows = connection.execute(statements.scan_audit, (int(call.cursor or 0), call.limit)).fetchall()
-    found = [
-        KeepAudit(subject, until / 1e6, AuditEntry(at / 1e6, kind, bytes(id_).hex(), *rest))
-        for _, subject, until, at, kind, id_, *rest in rows
-    ]
-    return AuditPage(tuple(found), str(rows[-1][0]) if len(rows) == call.limit else "")
-
-
 def _revoke_subject(connection: Connection, statements: Statements, call: RevokeSubject) -> tuple[str, ...]:
     live = _list_subject(connection, statements, ListSubject(call.subject, call.now))
     chosen = [session.id for session in live if session.id != call.except_id]
@@ -271,11 +226,6 @@ def _list_subject(connection: Connection, statements: Statements, call: ListSubj
     return tuple(session_of(row) for row in rows)
 
 
-def _list_audit(connection: Connection, statements: Statements, call: ListAudit) -> tuple[AuditEntry, ...]:
-    rows = connection.execute(statements.list_audit, (call.subject, micros(call.now), call.limit))
-    return tuple(AuditEntry(at / 1e6, kind, id_.hex(), *rest) for at, kind, id_, *rest in rows)
-
-
 def _revoked_since(connection: Connection, statements: Statements, call: RevokedSince) -> Revocations:
     rows = connection.execute(statements.revoked_since, (call.position,)).fetchall()
     position = rows[-1][0] if rows else call.position
@@ -285,7 +235,7 @@ def _revoked_since(connection: Connection, statements: Statements, call: Revoked
 def _purge(connection: Connection, statements: Statements, call: Purge) -> int:
     before = micros(call.before)
     connection.execute(statements.purge_feed, (before,))
-    connection.execute(statements.purge_audit, (micros(call.now),))
+    connection.execute(statements.audit.purge, (micros(call.now),))
     return int(connection.execute(statements.purge, (before, before, call.limit)).rowcount)
 
 
@@ -325,9 +275,9 @@ _ANSWER: dict[type[Call[Any]], Callable[[Connection, Statements, Any], Any]] = {
     Reauthenticate: _reauthenticate,
     RevokeSubject: _revoke_subject,
     ListSubject: _list_subject,
-    ListAudit: _list_audit,
-    KeepAudit: _keep_audit,
-    ScanAudit: _scan_audit,
+    ListAudit: lambda connection, statements, call: list_audit(connection, statements.audit, call),
+    KeepAudit: lambda connection, statements, call: keep_audit(connection, statements.audit, call),
+    ScanAudit: lambda connection, statements, call: scan_audit(connection, statements.audit, call),
     RevokedSince: _revoked_since,
     Survey: lambda connection, statements, call: survey(connection, statements.many, call),
     RevokeWhere: lambda connection, statements, call: revoke_where(connection, statements.many, call),
