@@ -409,7 +409,7 @@ function asksForMore({ headers }) {
   const challenge = headers.get('WWW-Authenticate')
   const [, maxAge] = /max_age=(\d+)/.exec(challenge) || []
   const [, acrValues] = /acr_values="(.*?)"/.exec(challenge) || []
-  return /insufficient_user_/.test(challenge) && { maxAge: +maxAge || null, acrValues: acrValues?.split(' ') }
+  return /insufficient_user_/.test(challenge) && { maxAge: maxAge ? +maxAge : null, acrValues: acrValues?.split(' ') }
 }
 
 /** What `promise` gives, unless the caller gives up first. */

@@ -1,6 +1,8 @@
 """Lifetimes by login, policies that change, and authenticating once more (RFC 9470)."""
 
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,17 @@ def test_an_unknown_lifetime_is_refused(make: Callable[..., Tenure], wrong: Any)
 def test_lifetimes_that_make_no_sense_are_refused(lifetimes: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Policy(lifetimes=lifetimes)
+
+
+def test_a_policy_is_a_value_like_any_other() -> None:
+    policy = Policy(lifetimes={"kiosk": KIOSK})
+    stricter = replace(policy, idle_ttl=HOUR, absolute_ttl=DAY)
+    assert stricter.lifetime("remembered") == Lifetime(idle_ttl=HOUR, absolute_ttl=DAY)
+    assert stricter.lifetime("browser").idle_ttl == HOUR
+    assert stricter.lifetime("kiosk") == KIOSK
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    assert hash(Policy()) == hash(Policy())
+    assert Policy() != policy
 
 
 def test_a_strict_policy_has_no_longer_browser_sessions() -> None:
@@ -244,7 +257,7 @@ def test_how_is_said_by_names(auth: Tenure, wrong: dict[str, Any]) -> None:
         lambda: recent(), lambda: recent(minutes=-1), lambda: recent(minutes=float("nan")),
         lambda: recent(minutes=True),
         lambda: recent(minutes="5"), lambda: acr(), lambda: acr(""), lambda: acr(5), lambda: acr("a b"),
-        lambda: acr('"'), lambda: recent(seconds=float("inf")),
+        lambda: acr('"'), lambda: recent(seconds=float("inf")), lambda: acr("é"), lambda: acr("a,b"),
     ],
 )  # fmt: skip
 def test_a_requirement_that_requires_nothing_is_refused(make_requirement: Callable[[], object]) -> None:

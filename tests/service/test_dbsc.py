@@ -232,6 +232,20 @@ def test_a_challenge_is_answered_once_and_within_a_minute(api: Api) -> None:
     assert agent.send("POST", REFRESH, headers=signed).status_code == 403
 
 
+def test_a_challenge_of_an_instance_whose_clock_is_ahead_is_answered_once_too(api: Api) -> None:
+    agent = browser(api)
+    login(agent)
+    (session,) = agent.sessions.values()
+    named = {"Sec-Secure-Session-Id": f'"{session.id}"'}
+    api.clock.now += 50
+    challenge = agent.send("POST", REFRESH, headers=named).headers["secure-session-challenge"].split('"')[1]
+    api.clock.now -= 50
+    signed = {**named, "Secure-Session-Response": f'"{agent.proof(session.key, challenge, registers=False)}"'}
+    assert agent.send("POST", REFRESH, headers=signed).status_code == 200
+    api.clock.now += 65
+    assert agent.send("POST", REFRESH, headers=signed).status_code == 403
+
+
 def test_pages_without_javascript_are_bound_as_well(api: Api) -> None:
     agent = browser(api)
     login(agent)

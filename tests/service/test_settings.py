@@ -235,3 +235,10 @@ def test_what_counts_as_one_caller(address: str, network: str) -> None:
     from tenure.http.rate_limits import network_of
 
     assert network_of(address) == network
+
+
+def test_a_wrong_item_of_a_list_is_named_by_its_setting(tmp_path: Path) -> None:
+    file = tmp_path / "tenure.toml"
+    file.write_text("trusted_proxies = [5]\n")
+    with pytest.raises(ConfigurationError, match=r"^trusted_proxies \(--trusted-proxies, TENURE_TRUSTED_PROXIES\)"):
+        load(str(file), {})

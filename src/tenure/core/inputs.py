@@ -16,7 +16,7 @@ MAX_SCOPE_CHARS = 1000
 MAX_METHODS = 10
 MAX_NAME_CHARS = 100
 _NAME = re.compile(r"[!#-+\--\[\]-~]{1,100}")
-_SCOPE = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
+NAMES = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
 
 
 def check_text(name: str, value: object, hint: str = "") -> None:
@@ -75,7 +75,7 @@ def check_subject(subject: str) -> None:
 def check_scope(scope: str) -> None:
     """Raise InvalidRequest unless the value is a space-separated list of scopes (RFC 6749 section 3.3)."""
     check_text("scope", scope)
-    if scope and (len(scope) > MAX_SCOPE_CHARS or not _SCOPE.fullmatch(scope)):
+    if scope and (len(scope) > MAX_SCOPE_CHARS or not NAMES.fullmatch(scope)):
         raise InvalidRequest(
             f"scope is a list of names with one space between them, {MAX_SCOPE_CHARS} characters long."
         )
@@ -92,9 +92,14 @@ def authentication_of(at: float, acr: str | None, amr: Sequence[str]) -> Authent
     return Authentication(at, acr, tuple(amr))
 
 
+def is_name(value: object) -> bool:
+    """Whether this can be the name of a class or a method of authentication."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
 def _check_name(what: str, name: object) -> None:
     check_text(what, name)
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidRequest(
             f"{what} has 1 to {MAX_NAME_CHARS} characters of ASCII, without spaces, quotes and commas."
         )

@@ -115,8 +115,8 @@ class Issuer:
 
     def lifetime_named(self, name: str) -> Lifetime:
         """The policy's lifetime that a login chooses; "" for the usual one. Raises InvalidRequest for others."""
-        if not isinstance(name, str) or (name and name not in self.policy.lifetimes):
-            known = ", ".join(sorted(self.policy.lifetimes))
+        if not isinstance(name, str) or (name and name not in self.policy.lifetime_names):
+            known = ", ".join(sorted(self.policy.lifetime_names))
             raise InvalidRequest(f"lifetime names one of the policy's: {known}.")
         return self.policy.lifetime(name)
 

@@ -6,9 +6,8 @@ them.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import Literal, get_args, get_origin
 
 from tenure.core.errors import ConfigurationError
@@ -68,7 +67,7 @@ class Policy:
     access_ttl: float = 10 * MINUTE
     idle_ttl: float = 14 * DAY
     absolute_ttl: float = 90 * DAY
-    lifetimes: Mapping[str, Lifetime] = field(default_factory=dict)
+    lifetimes: Mapping[str, Lifetime] = field(default_factory=dict, hash=False)
     leeway: float = 30.0
     rollback: Literal["proof", "tag"] = "proof"
     max_sessions: int | None = None
@@ -79,6 +78,7 @@ class Policy:
     audit_ttl: float = 30 * DAY
     signing_key_ttl: float = 30 * DAY
     signing_key_prepublish: float = 1 * HOUR
+    _named: Mapping[str, Lifetime] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in _DURATIONS:
@@ -92,51 +92,61 @@ class Policy:
         for shorter, longer, why in _ORDER:
             if getattr(self, shorter) >= getattr(self, longer):
                 raise ConfigurationError(f"{shorter} must be shorter than {longer}: {why}")
-        if self.idle_ttl > self.absolute_ttl:
-            raise ConfigurationError(_IDLE_IS_LONGER.format(name="idle_ttl", longer="absolute_ttl"))
-        object.__setattr__(self, "lifetimes", MappingProxyType(self._named_lifetimes()))
-
-    def lifetime(self, name: str) -> Lifetime:
-        """The lifetime of this name; the usual one for "", and for a name that the policy no longer has."""
-        return self.lifetimes.get(name) or self.lifetimes[REMEMBERED]
-
-    def _named_lifetimes(self) -> dict[str, Lifetime]:
         usual = Lifetime(idle_ttl=self.idle_ttl, absolute_ttl=self.absolute_ttl)
-        absolute = min(self.absolute_ttl, _BROWSER_ABSOLUTE)
-        browser = Lifetime(idle_ttl=min(self.idle_ttl, _BROWSER_IDLE), absolute_ttl=absolute, outlives_browser=False)
+        self._check_lifetime("", usual)
         if not isinstance(self.lifetimes, Mapping):
             raise ConfigurationError("lifetimes is a mapping from names to lifetimes.")
         given = {name: _lifetime_of(name, lifetime) for name, lifetime in self.lifetimes.items()}
         for name, lifetime in given.items():
-            self._check_lifetime(name, lifetime)
-        return {REMEMBERED: usual, BROWSER: browser, **given}
+            self._check_lifetime(f"lifetimes.{name}.", lifetime)
+        object.__setattr__(self, "lifetimes", given)
+        object.__setattr__(self, "_named", {REMEMBERED: usual, BROWSER: _browser(usual), **given})
 
-    def _check_lifetime(self, name: str, lifetime: Lifetime) -> None:
-        for duration in ("idle_ttl", "absolute_ttl"):
-            _check_duration(f"lifetimes.{name}.{duration}", getattr(lifetime, duration), least=1.0)
+    def lifetime(self, name: str) -> Lifetime:
+        """The lifetime of this name; the usual one for "", and for a name that the policy no longer has."""
+        return self._named.get(name) or self._named[REMEMBERED]
+
+    @property
+    def lifetime_names(self) -> Collection[str]:
+        """The names that a login may choose from."""
+        return self._named.keys()
+
+    def _check_lifetime(self, prefix: str, lifetime: Lifetime) -> None:
+        idle, absolute = f"{prefix}idle_ttl", f"{prefix}absolute_ttl"
+        _check_duration(idle, lifetime.idle_ttl, least=1.0)
+        _check_duration(absolute, lifetime.absolute_ttl, least=1.0)
         if not isinstance(lifetime.outlives_browser, bool):
-            raise ConfigurationError(f"lifetimes.{name}.outlives_browser is true or false.")
-        idle = f"lifetimes.{name}.idle_ttl"
-        if lifetime.idle_ttl > lifetime.absolute_ttl:
-            raise ConfigurationError(_IDLE_IS_LONGER.format(name=idle, longer=f"lifetimes.{name}.absolute_ttl"))
-        for shorter, longer, why in _ORDER:
-            if longer == "idle_ttl" and getattr(self, shorter) >= lifetime.idle_ttl:
+            raise ConfigurationError(f"{prefix}outlives_browser is true or false.")
+        for shorter, why in _SHORTER_THAN_IDLE:
+            if getattr(self, shorter) >= lifetime.idle_ttl:
                 raise ConfigurationError(f"{shorter} must be shorter than {idle}: {why}")
+        if lifetime.idle_ttl > lifetime.absolute_ttl:
+            raise ConfigurationError(
+                f"{idle} must not be longer than {absolute}: a session can't be idle for longer than it may live."
+            )
 
 
 _CHOICES = {field.name: get_args(field.type) for field in fields(Policy) if get_origin(field.type) is Literal}
 _MAY_BE_NONE = ("leeway", "clock_skew", "audit_ttl")
 _DURATIONS = [field.name for field in fields(Policy) if field.type in (float, "float")]
 
+_SHORTER_THAN_IDLE = [
+    ("access_ttl", "otherwise the session has ended before its first refresh is due."),
+    ("leeway", "the leeway is for a lost response, not for an absence."),
+]
 _ORDER = [
-    ("access_ttl", "idle_ttl", "otherwise the session has ended before its first refresh is due."),
-    ("leeway", "idle_ttl", "the leeway is for a lost response, not for an absence."),
     ("clock_skew", "access_ttl", "otherwise an access token would live more than twice its lifetime."),
     ("signing_key_prepublish", "signing_key_ttl", "otherwise a key would be replaced before it signs."),
 ]
 
 
-_IDLE_IS_LONGER = "{name} must not be longer than {longer}: a session can't be idle for longer than it may live."
+def _browser(usual: Lifetime) -> Lifetime:
+    """A lifetime that ends with the browser, and is never longer than the usual one."""
+    return Lifetime(
+        idle_ttl=min(usual.idle_ttl, _BROWSER_IDLE),
+        absolute_ttl=min(usual.absolute_ttl, _BROWSER_ABSOLUTE),
+        outlives_browser=False,
+    )
 
 
 def _lifetime_of(name: object, given: object) -> Lifetime:

@@ -6,12 +6,12 @@ session's tokens at once when the session ends, not only when they expire.
 """
 
 import json
-import re
 from urllib.parse import quote
 
 from tenure.core.calls import Revocations, RevokedSince
 from tenure.core.effects import Flow, Pause, call
 from tenure.core.errors import InvalidRequest
+from tenure.core.inputs import NAMES
 from tenure.core.step_up import Requirement
 from tenure.http.messages import Request, Response, json_response, query
 from tenure.http.service import Service, caller
@@ -20,7 +20,6 @@ KEPT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 30
 LOOK_SECONDS = 0.25
 _MAX_DIGITS = 18
-_ACR_VALUES = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
@@ -95,7 +94,7 @@ def _alive(service: Service, news: Revocations) -> list[dict[str, object]]:
 def _needs(parameters: dict[str, str]) -> Requirement:
     max_age = _number(parameters, "max_age") if "max_age" in parameters else None
     acr_values = parameters.get("acr_values", "")
-    if not _ACR_VALUES.fullmatch(acr_values):
+    if acr_values and not NAMES.fullmatch(acr_values):
         raise InvalidRequest("acr_values is a list of names with one space between them.")
     return Requirement(max_age, tuple(acr_values.split()))
 

@@ -215,12 +215,13 @@ def load(config: str | None, flags: Mapping[str, Any]) -> Settings:
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
-    name = ".".join(map(str, error["loc"])) or "settings"
+    where = [str(part) for part in error["loc"]] or ["settings"]
+    name = ".".join(where) if where[0] == "lifetimes" else where[0]
     if error["type"] == "extra_forbidden":
         return f"There is no setting {name}."
     said = error["msg"].removeprefix("Value error, ")
     sentence = f"{said[0].lower()}{said[1:]}."
-    if name.startswith("lifetimes"):
+    if where[0] == "lifetimes":
         return f"{name}: {sentence}"
     return f"{name} (--{name.replace('_', '-')}, {ENVIRONMENT_PREFIX}{name.upper()}): {sentence}"
 
