@@ -10,12 +10,15 @@ A session is bound once, at login, at a rotation, or by a browser's registration
 holder who rotates first binds the session to their own key; the other's next refresh is then a fork, as ever.
 """
 
-import base64
-import json
 from collections.abc import Mapping
 from typing import Literal
 
+from joserfc.util import json_b64decode, json_b64encode
+
 Bound = Literal["key", "device"]
+
+REGISTRATION_SECONDS = 60
+"""For how long after its login a browser may bind a session to its device."""
 
 _DPOP = "dpop:"
 _DBSC = "dbsc:"
@@ -33,16 +36,14 @@ def thumbprint_of(binding: str | None) -> str | None:
 
 def device_binding(jwk: Mapping[str, str]) -> str:
     """The binding to a browser's key. jwk: the members of the public key that are required (RFC 7638 section 3.2)."""
-    spelled = json.dumps(dict(sorted(jwk.items())), separators=(",", ":"))
-    return _DBSC + base64.urlsafe_b64encode(spelled.encode()).decode().rstrip("=")
+    return _DBSC + json_b64encode(dict(sorted(jwk.items()))).decode()
 
 
 def device_key(binding: str | None) -> Mapping[str, str] | None:
     """The public key of a browser's device, as a JWK, or None for another binding."""
     if binding is None or not binding.startswith(_DBSC):
         return None
-    spelled = binding.removeprefix(_DBSC)
-    jwk: Mapping[str, str] = json.loads(base64.urlsafe_b64decode(spelled + "=" * (-len(spelled) % 4)))
+    jwk: Mapping[str, str] = json_b64decode(binding.removeprefix(_DBSC).encode())
     return jwk
 
 

@@ -10,21 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tenure.core.binding import device_binding, device_key
+from tenure.core.binding import REGISTRATION_SECONDS, device_binding, device_key
 from tenure.core.calls import Advance, Get
 from tenure.core.effects import Flow, call
 from tenure.core.errors import InvalidDeviceProof, InvalidProof, SessionEnded, StoreUnavailable
-from tenure.core.existing import event_of
+from tenure.core.existing import RACES_BEFORE_GIVING_UP, TOO_MANY_RACES, event_of
 from tenure.core.issuer import Issuer
 from tenure.core.proof_jwt import PublicKey, check_header, json_object, parts_of, public_key
 from tenure.core.session import Session
 
 ALGORITHMS = ("ES256", "RS256")
 TYPE = "dbsc+jwt"
-REGISTRATION_SECONDS = 60
-"""For how long after its login a session may be bound to a device."""
-
-_RACES_BEFORE_GIVING_UP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +82,8 @@ def bind_to_device(issuer: Issuer, session_id: str, key: PublicKey) -> Flow[Sess
     """
     binding = device_binding(key.jwk)
     now = issuer.now()
-    for _ in range(_RACES_BEFORE_GIVING_UP):
-        session = yield from call(Get(session_id))
-        if session is None or not session.is_live(now) or issuer.is_cut_off(session):
-            raise SessionEnded("revoked")
+    for _ in range(RACES_BEFORE_GIVING_UP):
+        session = yield from _live(issuer, session_id, now)
         if session.binding == binding:
             return session  # the response to the first try was lost
         if session.binding is not None:
@@ -105,20 +99,25 @@ def bind_to_device(issuer: Issuer, session_id: str, key: PublicKey) -> Flow[Sess
         if bound is not None:
             yield event_of("bound", now, bound)
             return bound
-    raise StoreUnavailable("Too many refreshes of this session at once. Try again shortly.")
+    raise StoreUnavailable(TOO_MANY_RACES)
 
 
 def check_device(issuer: Issuer, session_id: str, proof: DeviceProof) -> Flow[Session]:
     """The session whose device has made this proof. Raises SessionEnded, and InvalidDeviceProof."""
-    session = yield from call(Get(session_id))
-    if session is None or not session.is_live(issuer.now()) or issuer.is_cut_off(session):
-        raise SessionEnded("revoked")
+    session = yield from _live(issuer, session_id, issuer.now())
     jwk = device_key(session.binding)
     if jwk is None:
         raise InvalidDeviceProof("The session is not bound to a device.", "unbound")
     with _naming_the_device():
         key = public_key(dict(jwk), proof.algorithm)
     proof.check_signature(key)
+    return session
+
+
+def _live(issuer: Issuer, session_id: str, now: float) -> Flow[Session]:
+    session = yield from call(Get(session_id))
+    if session is None or not session.is_live(now) or issuer.is_cut_off(session):
+        raise SessionEnded("revoked")
     return session
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tenure.core.binding import bound_to
+from tenure.core.binding import REGISTRATION_SECONDS, bound_to
 from tenure.core.calls import Get, ListAudit, ListSubject, Reauthenticate, Revoke, RevokeSubject, Shorten
 from tenure.core.effects import Flow, call
 from tenure.core.errors import (
@@ -36,7 +36,9 @@ _log = logging.getLogger("tenure")
 
 MAX_ENTRIES = 1000
 _TOLERANCE_SECONDS = 1.0  # stores keep whole microseconds
-_REGISTERING_SECONDS = 120
+RACES_BEFORE_GIVING_UP = 8
+TOO_MANY_RACES = "Too many refreshes of this session at once. Try again shortly."
+_REGISTERING_SECONDS = 2 * REGISTRATION_SECONDS
 """For how long after its login a session's requests may not have heard yet that it was bound to a device."""
 
 

@@ -29,7 +29,9 @@ from tenure.core.errors import (
 )
 from tenure.core.events import Event, Kind
 from tenure.core.existing import (
+    RACES_BEFORE_GIVING_UP,
     REVOCATION_LOST,
+    TOO_MANY_RACES,
     check_binding,
     end_session,
     event_of,
@@ -53,8 +55,6 @@ from tenure.core.tokens import (
 
 FIRST_PARTY = "first-party"
 """The client id of sessions that belong to the application's own front ends."""
-
-_RACES_BEFORE_GIVING_UP = 8
 
 _log = logging.getLogger("tenure")
 
@@ -213,7 +213,7 @@ def _judge_and_move(
 
     Returns the verdict, the updated session, and the claims.
     """
-    for _ in range(_RACES_BEFORE_GIVING_UP):
+    for _ in range(RACES_BEFORE_GIVING_UP):
         session = yield from _presentable(token, client_id, now)
         yield from check_binding(issuer, session, binding, now, address)
         if scope is not None and not set(scope.split()) <= set(session.scope.split()):
@@ -252,7 +252,7 @@ def _judge_and_move(
         moved = yield from call(_move(issuer, token, attempt_hash, client_id, now, session.head, bindings))
         if moved is not None:
             return verdict, moved, claims
-    raise StoreUnavailable("Too many refreshes of this session at once. Try again shortly.")
+    raise StoreUnavailable(TOO_MANY_RACES)
 
 
 def _presentable(token: RefreshToken, client_id: str, now: float) -> Flow[Session]:

@@ -105,7 +105,7 @@ def _check_assertion(service: Service, client: Client, assertion: str | None, re
     if assertion is None:
         raise InvalidClient("This client authenticates by an assertion (private_key_jwt).")
     now, issuer = service.issuer.now(), service.issuer
-    meant = [issuer.url, f"{issuer.url}/oauth/token", service.address_of(request)]
+    meant = [issuer.url, f"{issuer.url.rstrip('/')}/oauth/token", service.address_of(request)]
     rules = jwt.JWTClaimsRegistry(
         now=int(now),
         leeway=_SKEW_SECONDS,

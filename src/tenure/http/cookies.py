@@ -72,7 +72,11 @@ class CookieTransport:
     @property
     def name(self) -> str:
         """The name of the refresh token's cookie."""
-        return f"{'__Secure-' if self.secure else ''}{self.prefix}-refresh"
+        return self.path_name("refresh")
+
+    def path_name(self, name: str) -> str:
+        """The name of a cookie that goes to the endpoints only."""
+        return f"{'__Secure-' if self.secure else ''}{self.prefix}-{name}"
 
     def host_name(self, name: str) -> str:
         """The name of a cookie for this whole host and no other."""
@@ -170,7 +174,7 @@ class Cookies:
     @property
     def proven_name(self) -> str:
         """The name of that mark's cookie."""
-        return f"{'__Secure-' if self.transport.secure else ''}{self.transport.prefix}-proven"
+        return self.transport.path_name("proven")
 
     @property
     def attributes_here(self) -> str:
@@ -193,7 +197,7 @@ class Cookies:
 
     @property
     def _device_name(self) -> str:
-        return f"{'__Secure-' if self.transport.secure else ''}{self.transport.prefix}-device"
+        return self.transport.path_name("device")
 
     def _named_by(self, companions: list[str]) -> list[str]:
         found = (session_of(companion, self._keys) for companion in companions)

@@ -10,7 +10,6 @@ an error saying that its cookies don't arrive. One without a refresh token is re
 """
 
 import logging
-from dataclasses import replace
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -30,7 +29,7 @@ from tenure.core.errors import (
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.issuer import TokenPair
 from tenure.http.auth import throttled_refresh
-from tenure.http.cookies import Cookies
+from tenure.http.cookies import Cookies, Header
 from tenure.http.dbsc import offer
 from tenure.http.messages import HTML_TYPE, Request, Response, access_token, query
 from tenure.http.presented import own_refresh_token
@@ -101,11 +100,10 @@ def continue_(service: Service, request: Request) -> Flow[Response]:
 
 def login_page_answer(service: Service, request: Request, pair: TokenPair, to: str) -> Response:
     """The response of a login by a form: set both cookies, and redirect to `to`, a path of this site (303)."""
-    answered = page_answer(service, request, pair, to)
-    return replace(answered, headers=[*answered.headers, *offer(service, _cookies(service, request), pair)])
+    return page_answer(service, request, pair, to, *offer(service, _cookies(service, request), pair))
 
 
-def page_answer(service: Service, request: Request, pair: TokenPair, to: str) -> Response:
+def page_answer(service: Service, request: Request, pair: TokenPair, to: str, *more: Header) -> Response:
     """Set both cookies and redirect to `to`, a path of this site (303).
 
     Any other target becomes "/": the session exists by now, and its response must reach the user.
@@ -123,6 +121,7 @@ def page_answer(service: Service, request: Request, pair: TokenPair, to: str) ->
         # help.
         cookies.set_access(pair.access_token, lasting(pair)),
         cookies.mark(pair.expires_in),
+        *more,
     ]
     try:
         return _redirect(local_path(to), headers)

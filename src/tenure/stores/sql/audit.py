@@ -9,8 +9,6 @@ from tenure.stores.rows import entry_of, micros
 
 COLUMNS = "subject, kept_until, at, kind, session_id, client_id, device, address, reason, by_whom, bound"
 
-Connection = Any
-
 
 @dataclass(frozen=True, slots=True)
 class AuditStatements:
@@ -41,7 +39,7 @@ def audit_statements(mark: str, audit: str) -> AuditStatements:
     )
 
 
-def note(connection: Connection, statements: AuditStatements, changed: Session, audit: Audit | None) -> None:
+def note(connection: Any, statements: AuditStatements, changed: Session, audit: Audit | None) -> None:
     """Leave an entry for a session that has just begun or ended, if one is wanted."""
     if audit is not None:
         connection.execute(statements.note, _row(changed.subject, audit.until, entry_of(changed, audit)))
@@ -54,14 +52,14 @@ def _row(subject: str, until: float, entry: AuditEntry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def keep_audit(connection: Connection, statements: AuditStatements, call: KeepAudit) -> bool:
+def keep_audit(connection: Any, statements: AuditStatements, call: KeepAudit) -> bool:
     """Write an entry of another store, unless it is there."""
     row = _row(call.subject, call.until, call.entry)
     subject, _, at, kind, session_id, *_ = row
     return bool(connection.execute(statements.keep, (*row, subject, at, session_id, kind)).rowcount == 1)
 
 
-def scan_audit(connection: Connection, statements: AuditStatements, call: ScanAudit) -> AuditPage:
+def scan_audit(connection: Any, statements: AuditStatements, call: ScanAudit) -> AuditPage:
     """A page of all entries."""
     rows = connection.execute(statements.scan, (int(call.cursor or 0), call.limit)).fetchall()
     found = [
@@ -71,7 +69,7 @@ def scan_audit(connection: Connection, statements: AuditStatements, call: ScanAu
     return AuditPage(tuple(found), str(rows[-1][0]) if len(rows) == call.limit else "")
 
 
-def list_audit(connection: Connection, statements: AuditStatements, call: ListAudit) -> tuple[AuditEntry, ...]:
+def list_audit(connection: Any, statements: AuditStatements, call: ListAudit) -> tuple[AuditEntry, ...]:
     """The entries of a subject, latest first."""
     rows = connection.execute(statements.list_, (call.subject, micros(call.now), call.limit))
     return tuple(AuditEntry(at / 1e6, kind, id_.hex(), *rest) for at, kind, id_, *rest in rows)

@@ -49,8 +49,8 @@ from tenure.stores.valkey.scripts import digest, source
 from tenure.stores.valkey.values import (
     audit_bytes,
     audit_entry_from,
-    authentication_bytes,
     client_bytes,
+    encoded_authentication,
     head_bytes,
     said_bytes,
     session_from,
@@ -197,7 +197,7 @@ def _shorten(call: Shorten) -> Request:
 
 
 def _reauthenticate(call: Reauthenticate) -> Request:
-    said = authentication_bytes(call.authentication)
+    said = encoded_authentication(call.authentication)
     command = _script("reauthenticate", [_session_key(call.session_id)], micros(call.authentication.at), said)
     return Request([command], lambda replies: session_from(call.session_id, replies[0]))
 

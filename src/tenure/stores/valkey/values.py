@@ -34,20 +34,16 @@ def value_of(session: Session) -> bytes:
     value = head_bytes(session.head) + struct.pack(">QQQQ", *map(micros, moments))
     value += client_bytes(session.client_id) + (session.binding or "").encode()
     idle = "" if session.idle_ttl is None else str(micros(session.idle_ttl))
-    value += f"|{idle}|{authentication_bytes(session.authentication)}".encode()
+    value += f"|{idle}|{encoded_authentication(session.authentication)}".encode()
     value += json.dumps(rest, separators=(",", ":"), default=dict).encode()
     if session.revoked_at is not None:
         value += b"\n" + said_bytes(session.revoked_reason, session.revoked_by)
     return value
 
 
-def authentication_bytes(authentication: Authentication | None) -> str:
+def encoded_authentication(authentication: Authentication | None) -> str:
     """An authentication as base64url of its JSON, which the scripts need not read; "" for None."""
     return base64.urlsafe_b64encode((authentication_text(authentication) or "").encode()).decode()
-
-
-def _authentication_from(text: str) -> Authentication | None:
-    return authentication_from(base64.urlsafe_b64decode(text).decode())
 
 
 def said_bytes(reason: str | None, by: str | None) -> bytes:
@@ -97,7 +93,7 @@ def session_from(session_id: str, value: bytes | None) -> Session | None:
         expires_at / 1e6, ends_at / 1e6,
         Head(generation, nonce_hash, None if attempt == _NO_ATTEMPT else attempt, rotated_at / 1e6),
         revoked_at / 1e6 if revoked_at else None, reason, by, binding or None, lifetime,
-        int(idle) / 1e6 if idle else None, _authentication_from(authentication),
+        int(idle) / 1e6 if idle else None, authentication_from(base64.urlsafe_b64decode(authentication).decode()),
     )  # fmt: skip
 
 
