@@ -1,10 +1,12 @@
 """A resource that asks the user to authenticate once more (RFC 9470), in every HTTP library."""
 
 import asyncio
+import gc
 from typing import Any
 
 import httpx
 import httpx2
+import psutil
 import pytest
 import requests
 
@@ -66,6 +68,18 @@ def test_otherwise_the_application_gets_an_error_of_its_own(live: Live, library:
     assert (raised.value.max_age, raised.value.acr_values) == (None, ("phr",))
     assert get(library, user.session, f"{live.url}/api/me").status_code == 200
     assert live.refreshes == 0
+
+
+@pytest.mark.parametrize("library", [httpx2, httpx, requests])
+def test_the_error_leaves_no_connection_open(live: Live, library: Any) -> None:
+    """A connection that is not closed is a ResourceWarning where it is collected, which fails the test."""
+    user = User(live, wants=False)
+    with pytest.raises(StepUpRequired):
+        get(library, user.session, f"{live.url}/api/sensitive")
+    user.asked.clear()  # whose traceback holds the response
+    gc.collect()
+    own = [one for one in psutil.Process().net_connections("tcp4") if one.raddr and one.raddr.port == live.port]
+    assert [one.status for one in own if one.status not in ("TIME_WAIT", "NONE")] == []
 
 
 @pytest.mark.parametrize("library", [httpx2, httpx, requests])

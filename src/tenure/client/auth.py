@@ -111,15 +111,17 @@ class SessionAuth(*_auth_classes()):  # type: ignore[misc]
                 if response.request.headers.get("Authorization", "").partition(" ")[2] != carried:
                     return response
                 wants_nonce = self._asks_for_nonce(response, response.request.url) and repeatable
-                if not asked and (required := required_by(response)) is not None:
-                    asked = True
-                    self._session.stepping_up.ask(required, repeatable=repeatable)
-                elif not wants_nonce and (
-                    not _is_refused(response) or self._is_final(response, response.request.url, carried, repeatable)
-                ):
-                    return response
+                required = None if asked else required_by(response)
+                if required is None and not wants_nonce:
+                    if not _is_refused(response):
+                        return response
+                    if self._is_final(response, response.request.url, carried, repeatable):
+                        return response
                 response.content  # noqa: B018 - read to its end, so that the connection can be used again
                 response.close()
+                if required is not None:
+                    asked = True
+                    self._session.stepping_up.ask(required, repeatable=repeatable)
                 carried = carried if wants_nonce else self._session.renewed(carried)
                 again = self._carrying(response.request.copy(), carried)
                 again.hooks["response"] = []
