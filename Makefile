@@ -41,12 +41,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.server: $(VENV)/bin/python requirements/server.lock pyproject.toml
-	[ -e $(VENV)/.dev ] || $(PIP) --require-hashes --requirement requirements/server.lock
+	[ -e $(VENV)/.dev ] || $(PIP) --no-deps --require-hashes --requirement requirements/server.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python requirements/dev.lock pyproject.toml
-	$(PIP) --require-hashes --requirement requirements/dev.lock
+	$(PIP) --no-deps --require-hashes --requirement requirements/dev.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.server
 
