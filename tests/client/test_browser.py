@@ -14,14 +14,14 @@ from tests.client.browser import BIN, ROOT, node
 from tests.client.live import Live
 
 
-@pytest.mark.parametrize("suite", ["browser", "module", "beside", "bound"])
+@pytest.mark.parametrize("suite", ["browser", "module", "beside", "bound", "devices"])
 def test_every_test_in_node_passes(live: Live, suite: str) -> None:
     told = node("--test", "--test-reporter=tap", f"{suite}.test.mjs", URL=live.url)
     assert re.search(r"^# fail 0$", told, re.M)
     assert re.search(r"^# skipped 0$", told, re.M)
     passed = re.search(r"^# pass (\d+)$", told, re.M)
     assert passed is not None
-    assert int(passed[1]) >= {"browser": 20, "module": 5, "beside": 9, "bound": 4}[suite]
+    assert int(passed[1]) >= {"browser": 20, "module": 5, "beside": 9, "bound": 4, "devices": 11}[suite]
 
 
 @pytest.mark.parametrize("engine", ["chromium", "firefox", "webkit"])
@@ -36,16 +36,19 @@ def test_in_each_engine(live: Live, engine: str) -> None:
     assert re.search(r"^# skipped 0$", told, re.M)
 
 
-def test_the_service_serves_the_module(live: Live) -> None:
-    answer = httpx2.get(f"{live.base}/tenure.js")
+@pytest.mark.parametrize(("name", "base"), [("tenure.js", "base = "), ("devices.js", "BASE = ")])
+def test_the_service_serves_the_modules(live: Live, name: str, base: str) -> None:
+    answer = httpx2.get(f"{live.base}/{name}")
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
-    packaged = (ROOT / "js" / "tenure.js").read_text()
+    packaged = (ROOT / "js" / name).read_text()
     # Its endpoints are where it comes from; a bundled one can't know that by itself.
-    assert answer.text == packaged.replace("base = '/auth'", "base = new URL('.', import.meta.url).href")
+    assert answer.text == packaged.replace(f"{base}'/auth'", f"{base}new URL('.', import.meta.url).href")
+    assert answer.text != packaged
 
 
-def test_it_is_small() -> None:
-    assert len(gzip.compress((ROOT / "js" / "tenure.js").read_bytes(), 9)) < 6 * 1024
+@pytest.mark.parametrize(("name", "bytes_"), [("tenure.js", 6 * 1024), ("devices.js", 2 * 1024)])
+def test_they_are_small(name: str, bytes_: int) -> None:
+    assert len(gzip.compress((ROOT / "js" / name).read_bytes(), 9)) < bytes_
 
 
 def test_npm_packs_it(tmp_path: Path) -> None:
@@ -70,6 +73,8 @@ def test_npm_packs_it(tmp_path: Path) -> None:
     (package,) = packed.values() if isinstance(packed, dict) else packed
     assert sorted(file["path"] for file in package["files"]) == [
         "README.md",
+        "devices.d.ts",
+        "devices.js",
         "package.json",
         "tenure.d.ts",
         "tenure.js",

@@ -66,7 +66,7 @@ class Api:
         self.throttle = RateLimits()
         cookies = details.pop("cookies", CookieTransport(ORIGIN, allowed_origins=frozenset(["https://other.example"])))
         authenticator = details.pop("authenticator", self.accounts)
-        self.service = Service(self.auth.issuer, authenticator, self.throttle, cookies)
+        self.service = Service(self.auth.issuer, authenticator, self.throttle, cookies, **details)
         self.app = application(self.auth, self.service)
         # What an application raises is seen by its server; here, by nobody, so that the answer is what is tested.
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False, client=("192.0.2.7", 4711))

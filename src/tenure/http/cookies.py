@@ -156,7 +156,7 @@ class Cookies:
 
     def clear(self) -> list[Header]:
         """The headers that clear the session's cookies, but not the device marks."""
-        return [*self.set_refresh("", "", 0), self.set_access("", 0), self.set_proven("", 0)]
+        return [*self.set_refresh("", "", 0), self.set_access("", 0), self.set_proven("", 0), self.unmark()]
 
     def set_access(self, access_token: str, max_age: int | None) -> Header:
         """The header that sets an access token for pages without JavaScript. SameSite=Lax, so that the user is logged

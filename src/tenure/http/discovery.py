@@ -1,5 +1,6 @@
 """What the service publishes about itself: metadata, public keys, health."""
 
+import re
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -47,18 +48,20 @@ def jwks(service: Service, _: Request) -> Response:
 
 def browser_module(_service: Service, _: Request) -> Response:
     """GET /auth/tenure.js: the browser module. It finds the endpoints relative to its own URL."""
-    return Response(
-        200,
-        [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=300")],
-        _module(),
-    )
+    return _script("tenure.js")
+
+
+def devices_element(_service: Service, _: Request) -> Response:
+    """GET /auth/devices.js: the element <tenure-devices>. It finds the endpoints as the browser module does."""
+    return _script("devices.js")
 
 
 @cache
-def _module() -> bytes:
-    packaged = (resources.files(__package__) / "tenure.js").read_text()
-    served = packaged.replace("base = '/auth'", "base = new URL('.', import.meta.url).href", 1)
-    return served.encode()
+def _script(name: str) -> Response:
+    packaged = (resources.files(__package__) / name).read_text()
+    served = re.sub("(?i)(base = )'/auth'", r"\1new URL('.', import.meta.url).href", packaged, count=1)
+    headers = [("content-type", "text/javascript; charset=utf-8"), ("cache-control", "public, max-age=300")]
+    return Response(200, headers, served.encode())
 
 
 def healthz(_service: Service, _: Request) -> Response:

@@ -50,15 +50,18 @@ _PAGE_HEADERS = [
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response. `headers` are complete, with those that forbid sniffing the type and framing the page."""
+    """One HTTP response. `headers` are complete, with those that forbid sniffing the type and framing the page. A page
+    may have its own content security policy."""
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
+        named = {name for name, _ in self.headers}
         page = _PAGE_HEADERS if ("content-type", HTML_TYPE) in self.headers else []
-        object.__setattr__(self, "headers", [*self.headers, NO_SNIFFING, *page])
+        own = [NO_SNIFFING, *(header for header in page if header[0] not in named)]
+        object.__setattr__(self, "headers", [*self.headers, *own])
 
 
 class RequestError(InvalidRequest):

@@ -29,11 +29,55 @@ FAILURES = {
 }
 
 
+SCOPES = r"^([!#-\[\]-~]+( [!#-\[\]-~]+)*)?$"
 SECONDS: Schema = {"type": "integer", "minimum": 0}
 TOKEN = text(4096)
 OPTIONAL_TEXT: Schema = {"type": ["string", "null"], "maxLength": 1024}
 
+ATTEMPT_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The attempt key: a random value, the same for each try of this one refresh.",
+    "schema": {"type": "string", "minLength": 16, "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$"},
+}
+
 SCHEMAS: dict[str, Schema] = {
+    "Devices": object_(
+        ["language", "devices", "activity", "message"],
+        language={"type": "string"},
+        message={"type": "string"},
+        devices={
+            "type": "array",
+            "items": object_(
+                ["id", "name", "current", "created_at", "last_used_at"],
+                id={"type": "string"},
+                name={"type": "string"},
+                app={"type": "string"},
+                current={"type": "boolean"},
+                created_at=SECONDS,
+                last_used_at=SECONDS,
+                since={"type": "string"},
+                last_used={"type": "string"},
+                place={"type": "string"},
+                bound={"enum": ["key", "device", None]},
+                bound_text={"type": "string"},
+            ),
+        },
+        activity={
+            "type": "array",
+            "items": object_(
+                ["at", "text", "name"],
+                at=SECONDS,
+                time={"type": "string"},
+                session_id={"type": "string"},
+                text={"type": "string"},
+                name={"type": "string"},
+                place={"type": "string"},
+                theft={"type": "boolean"},
+                warning={"type": "string"},
+            ),
+        },
+    ),
     "TokenPair": object_(
         ["access_token", "token_type", "expires_in", "refresh_expires_in", "session_id"],
         access_token={"type": "string"},
@@ -176,3 +220,15 @@ def operation(
         # The empty alternative: a client may also name itself in the form, without a header.
         operation["security"] = [{scheme: []} for scheme in security] + ([{}] if "client" in security else [])
     return operation
+
+
+def failure(status: int) -> Schema:
+    """A refusal, as JSON."""
+    content = {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {"description": FAILURES[status], "content": content}
+
+
+def script(summary: str) -> Schema:
+    """A module of JavaScript."""
+    content = {"text/javascript": {"schema": {"type": "string"}}}
+    return {"summary": summary, "responses": {"200": {"description": "Done.", "content": content}}}

@@ -67,7 +67,12 @@ def page_session(service: Service, request: Request) -> Claims:
         raise problem
     if cookies.was_bounced() and isinstance(problem, NoAccessToken | ExpiredAccessToken):
         raise Answered(_page(400, "Your browser does not keep this site's cookies", _BLOCKED, [cookies.unmark()]))
-    raise Answered(_redirect(_continue_to(service, request, _target_of(request))))
+    raise Answered(bounce(service, request, _target_of(request)))
+
+
+def bounce(service: Service, request: Request, target: str) -> Response:
+    """The redirect to /auth/continue, which refreshes and leads to `target`, a path of this site."""
+    return _redirect(_continue_to(service, request, target))
 
 
 def continue_(service: Service, request: Request) -> Flow[Response]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tenure.http import admin, auth, dbsc, discovery, oauth, openapi, pages, sessions, verification
+from tenure.http import admin, auth, dbsc, devices, discovery, oauth, openapi, pages, sessions, verification
 from tenure.http.service import Endpoint, at_prefix
 
 Table = Mapping[str, Mapping[str, Endpoint]]
@@ -15,7 +15,9 @@ ROUTES: Table = {
     "/auth/me": {"GET": auth.me},
     "/auth/sessions": {"GET": sessions.list_sessions, "DELETE": sessions.end_sessions},
     "/auth/sessions/{id}": {"DELETE": sessions.end_session},
+    "/auth/devices": {"GET": devices.show, "POST": devices.act},
     "/auth/tenure.js": {"GET": discovery.browser_module},
+    "/auth/devices.js": {"GET": discovery.devices_element},
     "/auth/continue": {"GET": pages.continue_},
     "/auth/dbsc/register": {"POST": dbsc.register},
     "/auth/dbsc/refresh": {"POST": dbsc.refresh},

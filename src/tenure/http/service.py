@@ -27,6 +27,7 @@ from tenure.core.origins import check_path, origin_of
 from tenure.core.step_up import InsufficientAuthentication
 from tenure.http.clients import KnownClients
 from tenure.http.cookies import Cookies, CookieTransport, ForeignOrigin, Header
+from tenure.http.devices_page import DevicesPage
 from tenure.http.messages import (
     MethodNotAllowed,
     Request,
@@ -84,7 +85,7 @@ class Throttle(Protocol):
 class Service:
     """The parts that endpoints share. cookies: None if the browser transport is off. login_page: where a navigation
     without a session is redirected, a path of this site that gets `next`. prefix: replaces /auth in the endpoints'
-    paths."""
+    paths. devices: what the application changes of "Your devices"."""
 
     issuer: Issuer
     authenticator: Authenticator
@@ -93,6 +94,7 @@ class Service:
     clients: KnownClients = field(default_factory=KnownClients)
     login_page: str | None = None
     prefix: str = PREFIX
+    devices: DevicesPage = field(default_factory=DevicesPage)
 
     def __post_init__(self) -> None:
         check_path("The endpoints' prefix", self.prefix)

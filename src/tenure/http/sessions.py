@@ -78,7 +78,11 @@ def session_in_path(request: Request) -> Flow[Session]:
 
 def owner(service: Service, request: Request) -> Claims:
     """The user's claims. Raises InsufficientScope for another client's token, which may not see or end sessions."""
-    claims = caller(service, request)
+    return first_party(caller(service, request))
+
+
+def first_party(claims: Claims) -> Claims:
+    """The claims of the application's own token. Raises InsufficientScope for another client's."""
     if claims.client_id != FIRST_PARTY:
         raise InsufficientScope("Only the application's own tokens may manage sessions.")
     return claims

@@ -11,6 +11,7 @@ from tenure.core.inputs import check_methods, check_setting
 from tenure.core.issuer import Issuer
 from tenure.core.origins import check_path, origin_of, other_sites
 from tenure.http.cookies import CookieTransport
+from tenure.http.devices_page import DevicesPage
 from tenure.http.routes import ROUTES, Table, below
 from tenure.http.service import PREFIX, Authenticator, PasswordCheck, Service, Throttle
 
@@ -28,12 +29,15 @@ def embedded(
     cookies: CookieTransport | None = None,
     login_page: str | None = None,
     prefix: str = PREFIX,
+    devices: DevicesPage | None = None,
 ) -> Service:
     """The service inside an application. By default the throttle is that of `tenure serve`, and the cookie is for the
     issuer's origin."""
     cookies = CookieTransport(origin_of(issuer.url)) if cookies is None else cookies
     check_setting("cookies", cookies, CookieTransport, "a CookieTransport")
     check_setting("login_page", "" if login_page is None else login_page, str, "a path of this site")
+    devices = DevicesPage() if devices is None else devices
+    check_setting("devices", devices, DevicesPage, "a DevicesPage")
     check_methods("throttle", throttle, "sign_in", "signed_in", "refresh", "refresh_refused")
     warn_of_other_sites(cookies)
     return Service(
@@ -43,6 +47,7 @@ def embedded(
         cookies,
         login_page=login_page,
         prefix=prefix,
+        devices=devices,
     )
 
 

@@ -25,6 +25,7 @@ from tenure.core.issuer import Issuer, TokenPair
 from tenure.core.step_up import Requirement, check_needs
 from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies, CookieTransport
+from tenure.http.devices_page import DevicesPage
 from tenure.http.messages import MAX_BODY_BYTES, BodyTooLarge, Request, Response
 from tenure.http.pages import login_page_answer, page_session
 from tenure.http.presented import end_replaced
@@ -57,7 +58,8 @@ class Sessions:
     responds with `answer`. throttle: the rate limits; by default those of `tenure serve`. login_page: where a
     navigation without a session is redirected, for pages without JavaScript. settings: further arguments of Tenure
     (policy, claims, fallbacks, on_event, …). cookies: how the refresh token's cookie is set; by default for the
-    issuer's own origin. prefix: replaces /auth in the endpoints' paths.
+    issuer's own origin. prefix: replaces /auth in the endpoints' paths. devices: what to
+    change of the page /auth/devices.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Sessions:
         cookies: CookieTransport | None = None,
         login_page: str | None = None,
         prefix: str = PREFIX,
+        devices: DevicesPage | None = None,
         **settings: Any,
     ) -> None:
         self._serve = functools.partial(
@@ -78,6 +81,7 @@ class Sessions:
             cookies=cookies,
             login_page=login_page,
             prefix=prefix,
+            devices=devices,
         )
         self._table = own_endpoints(login=authenticator is not None, prefix=prefix)
         self._settings = settings

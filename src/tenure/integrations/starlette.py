@@ -23,6 +23,7 @@ from tenure.core.errors import ConfigurationError, InvalidAccessToken, TenureErr
 from tenure.core.issuer import TokenPair
 from tenure.http.auth import login_response
 from tenure.http.cookies import Cookies, CookieTransport
+from tenure.http.devices_page import DevicesPage
 from tenure.http.messages import Request, access_token
 from tenure.http.messages import Response as OurResponse
 from tenure.http.pages import login_page_answer, page_session
@@ -53,7 +54,8 @@ class Sessions:
     it is not async, it runs in a worker thread. Without one, the application has its own login and responds with
     `answer`. throttle: the rate limits; by default those of `tenure serve`. cookies: how the refresh token's cookie is
     set; by default for the issuer's own origin. login_page: where a navigation without a session is redirected, for
-    pages without JavaScript. prefix: replaces /auth in the endpoints' paths.
+    pages without JavaScript. prefix: replaces /auth in the endpoints' paths. devices: what to change of the page
+    /auth/devices.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Sessions:
         cookies: CookieTransport | None = None,
         login_page: str | None = None,
         prefix: str = PREFIX,
+        devices: DevicesPage | None = None,
     ) -> None:
         if not isinstance(auth, AsyncTenure | Tenure):
             raise ConfigurationError(f"auth is an AsyncTenure or a Tenure, not {type(auth).__name__}.")
@@ -76,6 +79,7 @@ class Sessions:
             cookies=cookies,
             login_page=login_page,
             prefix=prefix,
+            devices=devices,
         )
         self.table = own_endpoints(login=authenticator is not None, prefix=prefix)
         self.routes: list[BaseRoute] = routes_of(auth, self.service, self.table)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -18,9 +18,11 @@ from starlette.middleware import Middleware
 from tenure.async_sessions import AsyncTenure
 from tenure.core.errors import ConfigurationError, TenureError
 from tenure.core.events import Event, Hook
+from tenure.core.inputs import check_setting
 from tenure.core.observations import Observer
 from tenure.core.origins import is_loopback, other_sites
 from tenure.driving.upkeep import purge
+from tenure.http.devices_page import DevicesPage, check_page
 from tenure.http.rate_limits import RateLimits
 from tenure.http.service import PREFIX, Authenticator, Service
 from tenure.integrations.asgi import application
@@ -69,7 +71,15 @@ def build(settings: Settings) -> Starlette:
         observers.append(otlp.telemetry)
     auth = AsyncTenure(**_arguments(settings), on_event=_all(hooks), observers=observers)
     limits = RateLimits(settings.rate_limit_store)
-    service = Service(auth.issuer, _authenticator(settings, auth.store), limits, cookies, prefix=settings.prefix)
+    service = Service(
+        auth.issuer,
+        _authenticator(settings, auth.store),
+        limits,
+        cookies,
+        login_page=settings.login_page,
+        prefix=settings.prefix,
+        devices=_devices(settings),
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -129,6 +139,9 @@ def check(settings: Settings) -> list[str]:
     settings.root_path()
     RateLimits(settings.rate_limit_store)
     demo_channel(settings)
+    _devices(settings)
+    if settings.login_page is not None:
+        check_page("login_page", settings.login_page)
     _otlp(settings)
     webhooks = _webhooks(settings)
     if webhooks is not None:
@@ -169,14 +182,26 @@ def _arguments(settings: Settings) -> dict[str, Any]:
 def _authenticator(settings: Settings, store: Store) -> Authenticator:
     if settings.authenticator is None:
         return Accounts(store)
-    module, _, name = settings.authenticator.partition(":")
+    found = _named(settings.authenticator, "authenticator is MODULE:NAME of an Authenticator")
+    return authenticator_of(found() if isinstance(found, type) else found)
+
+
+def _devices(settings: Settings) -> DevicesPage:
+    if settings.devices is None:
+        return DevicesPage()
+    found = _named(settings.devices, "devices is MODULE:NAME of a DevicesPage")
+    check_setting("devices", found, DevicesPage, "MODULE:NAME of a DevicesPage")
+    return cast(DevicesPage, found)
+
+
+def _named(path: str, expected: str) -> Any:
+    module, _, name = path.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # modules in the current directory
     try:
-        found = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as problem:
-        raise ConfigurationError(f"authenticator is MODULE:NAME of an Authenticator: {problem}.") from None
-    return authenticator_of(found() if isinstance(found, type) else found)
+        raise ConfigurationError(f"{expected}: {problem}.") from None
 
 
 async def _sweep(auth: AsyncTenure) -> None:

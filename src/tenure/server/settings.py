@@ -125,6 +125,12 @@ class Settings(BaseSettings):
     authenticator: str | None = Field(
         None, description="MODULE:NAME of an Authenticator, in place of the embedded accounts."
     )
+    login_page: str | None = Field(
+        None, description="Where a navigation without a session is redirected: a path beside this service."
+    )
+    devices: str | None = Field(
+        None, description="MODULE:NAME of a DevicesPage: what to change of the page /auth/devices."
+    )
     demo: bool = Field(
         False, description="Also serve the demo page at /, for this machine alone: it shows what must stay secret."
     )

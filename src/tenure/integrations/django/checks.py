@@ -9,7 +9,7 @@ from django.db import connections
 from tenure.core.errors import ConfigurationError
 from tenure.core.keys import DerivedKeys
 from tenure.core.origins import check_path, other_sites
-from tenure.integrations.django.conf import cookies_of, given, policy_of
+from tenure.integrations.django.conf import cookies_of, devices_of, given, policy_of
 from tenure.integrations.embedded import OTHER_SITE
 
 SUPPORTED = ("postgresql", "sqlite")
@@ -28,6 +28,7 @@ def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMes
         DerivedKeys.of(block["SECRET"])
         check_path("PREFIX", block["PREFIX"])
         cookies = cookies_of(block)
+        devices_of(block)
     except ConfigurationError as problem:
         return [Error(str(problem), id="tenure.E001")]
     found: list[CheckMessage] = [

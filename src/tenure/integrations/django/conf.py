@@ -11,6 +11,8 @@ TENURE = {
     "POLICY": {"access_ttl": 600}, # lifetimes and limits, as tenure.Policy has them
     "CLAIMS": None,                # the dotted path of a function from a user to claims
     "LOGIN_PAGE": None,            # where a navigation without a session goes, for pages without JavaScript
+    "DEVICES": {},                 # what to change of /auth/devices, as tenure.http.devices_page.DevicesPage has it;
+                                   # its place is a dotted path
     "PREFIX": "/auth",             # where the endpoints are, below the path that the URLconf includes them at
     "ALLOWED_ORIGINS": [],         # other origins whose pages may use the cookie
     "COOKIE_PREFIX": "tenure",     # what the cookies' names begin with
@@ -33,6 +35,7 @@ from tenure.core.errors import ConfigurationError, StoreUnavailable
 from tenure.core.origins import origin_of
 from tenure.core.policy import Policy
 from tenure.http.cookies import CookieTransport
+from tenure.http.devices_page import DevicesPage
 from tenure.http.service import PREFIX, Service
 from tenure.integrations.embedded import embedded
 from tenure.sessions import Tenure
@@ -48,6 +51,7 @@ DEFAULTS: Mapping[str, Any] = {
     "POLICY": {},
     "CLAIMS": None,
     "LOGIN_PAGE": None,
+    "DEVICES": {},
     "PREFIX": PREFIX,
     "ALLOWED_ORIGINS": (),
     "COOKIE_PREFIX": "tenure",
@@ -139,7 +143,16 @@ def _open(block: Mapping[str, Any]) -> tuple[Tenure, Service]:
         cookies=cookies_of(block),
         login_page=block["LOGIN_PAGE"],
         prefix=block["PREFIX"],
+        devices=devices_of(block),
     )
+
+
+def devices_of(block: Mapping[str, Any]) -> DevicesPage:
+    """What the project changes of its page of devices. Raises ConfigurationError."""
+    try:
+        return DevicesPage(**{**block["DEVICES"], "place": _named(block["DEVICES"].get("place"))})
+    except (TypeError, AttributeError, ImportError) as problem:
+        raise ConfigurationError(f"settings.TENURE['DEVICES']: {problem}.") from None
 
 
 def cookies_of(block: Mapping[str, Any]) -> CookieTransport:

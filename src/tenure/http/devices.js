@@ -1,0 +1,1 @@
+../../../js/devices.js
