@@ -10,8 +10,10 @@ from tenure.cli import keys, loadtest, people, store, tokens
 from tenure.cli.options import plain_errors, settings_options
 from tenure.server import demo as story
 from tenure.server import workers
-from tenure.server.app import check
-from tenure.server.metrics import serve_metrics
+from tenure.server.app import check, tenure_arguments
+from tenure.server.console.app import console_app, serve_console
+from tenure.server.console.channel import VARIABLE, Channel
+from tenure.server.metrics import registry_of, serve_metrics
 from tenure.server.settings import Settings, to_environment
 
 
@@ -28,8 +30,7 @@ def serve(settings: Settings) -> None:
     for warning in check(settings):  # report a wrong setting here, before a worker starts
         click.echo(f"Warning: {warning}", err=True)
     os.environ.update(to_environment(settings))
-    if settings.metrics_port is not None:
-        serve_metrics(settings.metrics_port, settings.metrics_host, settings.workers)
+    _serve_beside(settings)
     if settings.demo:
         click.echo(f"See it happen: {settings.issuer}")
     config = uvicorn.Config(
@@ -46,6 +47,28 @@ def serve(settings: Settings) -> None:
         server_header=False,
     )
     workers.run(config)
+
+
+def _serve_beside(settings: Settings) -> None:
+    """Serve the metrics and the console, from this process, which sees all workers."""
+    if settings.metrics_port is None and settings.console_port is None:
+        return
+    registry = registry_of(settings.workers)
+    if settings.metrics_port is not None:
+        serve_metrics(settings.metrics_port, settings.metrics_host, registry)
+    if settings.console_port is not None:
+        channel = Channel()
+        os.environ[VARIABLE] = channel.path  # for the workers
+        console = console_app(
+            tenure_arguments(settings),
+            channel,
+            registry,
+            origin=settings.console_address(),
+            header=settings.console_header,
+            read_only=settings.console_read_only,
+        )
+        serve_console(console, settings.console_host, settings.console_port)
+        click.echo(f"The console: {settings.console_address()}")
 
 
 @tenure.command()

@@ -29,6 +29,7 @@ from tenure.integrations.asgi import application
 from tenure.integrations.embedded import OTHER_SITE, authenticator_of
 from tenure.server import metrics
 from tenure.server.accounts import Accounts
+from tenure.server.console.channel import VARIABLE, Teller
 from tenure.server.demo_page import DemoChannel
 from tenure.server.logs import configure
 from tenure.server.overload import Shedding
@@ -66,10 +67,13 @@ def build(settings: Settings) -> Starlette:
     otlp = None if kind is None else kind()
     if webhooks is not None:
         hooks.append(webhooks.tell)
-    observers: list[Observer] = [] if settings.metrics_port is None else [metrics.observe]
+    if VARIABLE in os.environ:
+        hooks.append(Teller(os.environ[VARIABLE]).tell)
+    counted = settings.metrics_port is not None or settings.console_port is not None
+    observers: list[Observer] = [metrics.observe] if counted else []
     if otlp is not None:
         observers.append(otlp.telemetry)
-    auth = AsyncTenure(**_arguments(settings), on_event=_all(hooks), observers=observers)
+    auth = AsyncTenure(**tenure_arguments(settings), on_event=_all(hooks), observers=observers)
     limits = RateLimits(settings.rate_limit_store)
     service = Service(
         auth.issuer,
@@ -146,7 +150,7 @@ def check(settings: Settings) -> list[str]:
     webhooks = _webhooks(settings)
     if webhooks is not None:
         webhooks.close()
-    with Tenure(**_arguments(settings)) as auth:
+    with Tenure(**tenure_arguments(settings)) as auth:
         _authenticator(settings, auth.store)
     others = [] if cookies is None else other_sites(cookies.origin, cookies.allowed_origins)
     return [OTHER_SITE.format(page=page, api=settings.issuer) for page in others]
@@ -166,7 +170,8 @@ def demo_channel(settings: Settings) -> DemoChannel | None:
     return DemoChannel(cookies)
 
 
-def _arguments(settings: Settings) -> dict[str, Any]:
+def tenure_arguments(settings: Settings) -> dict[str, Any]:
+    """The arguments of a Tenure on the settings' store."""
     return {
         "store": settings.store,
         "migrate": settings.migrate,

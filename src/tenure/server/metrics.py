@@ -40,13 +40,18 @@ LAG = Histogram(
 )
 
 
-def serve_metrics(port: int, host: str, workers: int) -> None:
-    """Serve metrics of all workers on a port of its own. Call this before they start. Raises ConfigurationError."""
-    registry: CollectorRegistry = REGISTRY
-    if workers > 1:
-        os.environ[SHARED_FILES] = tempfile.mkdtemp(prefix="tenure-metrics-")
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+def registry_of(workers: int) -> CollectorRegistry:
+    """What the counts of all workers are read from. Call this before they start."""
+    if workers == 1:
+        return REGISTRY
+    os.environ[SHARED_FILES] = tempfile.mkdtemp(prefix="tenure-metrics-")
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return registry
+
+
+def serve_metrics(port: int, host: str, registry: CollectorRegistry) -> None:
+    """Serve metrics on a port of its own. Raises ConfigurationError."""
     try:
         start_http_server(port, host, registry)
     except OSError as problem:

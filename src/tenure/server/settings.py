@@ -136,6 +136,16 @@ class Settings(BaseSettings):
     )
     metrics_port: int | None = Field(None, ge=1, le=65535, description="A port that serves metrics for Prometheus.")
     metrics_host: str = Field("127.0.0.1", description="The address of that port.")
+    console_port: int | None = Field(None, ge=1, le=65535, description="A port that serves the operators' console.")
+    console_host: str = Field("127.0.0.1", description="The address of that port.")
+    console_origin: str | None = Field(
+        None, description="Where operators reach the console. By default http://HOST:PORT, on this machine."
+    )
+    console_header: str | None = Field(
+        None,
+        description="The header in which your own proxy names the operator, in place of API keys: X-Forwarded-User.",
+    )
+    console_read_only: bool = Field(False, description="The console changes nothing.")
     opentelemetry: bool = Field(
         False, description="Send traces and metrics by OTLP, configured by OpenTelemetry's variables OTEL_…."
     )
@@ -189,6 +199,11 @@ class Settings(BaseSettings):
         return CookieTransport(
             origin_of(self.issuer), self.cookie_prefix, frozenset(self.allowed_origins), self.cookie_path
         )
+
+    def console_address(self) -> str:
+        """Where operators reach the console."""
+        host = f"[{self.console_host}]" if ":" in self.console_host else self.console_host
+        return self.console_origin or f"http://{host}:{self.console_port}"
 
     def root_path(self) -> str:
         """The path that a proxy puts before this service: that of the issuer. Raises ConfigurationError."""
