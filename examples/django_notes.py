@@ -59,6 +59,7 @@ if not settings.configured:
             "AUDIENCE": "notes",
             "CLAIMS": "examples.django_urls.claims",
         },
+        SIMPLE_JWT={"ROTATE_REFRESH_TOKENS": True},  # for those who come from it: see docs/django.md
         REST_FRAMEWORK={
             "DEFAULT_AUTHENTICATION_CLASSES": ["tenure.integrations.django.rest_framework.TenureAuthentication"],
             "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

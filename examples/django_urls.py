@@ -8,7 +8,7 @@ from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
 from tenure.integrations.django.rest_framework import recent
-from tenure.integrations.django.simplejwt import token_refresh
+from tenure.integrations.django.simplejwt.views import token_refresh
 from tenure.integrations.django.views import session_required
 
 NOTES: dict[str, list[str]] = {}

@@ -1,5 +1,7 @@
 """The Django application."""
 
+from importlib.util import find_spec
+
 from django.apps import AppConfig
 from django.core.checks import register
 from django.core.signals import request_started
@@ -18,5 +20,9 @@ class TenureConfig(AppConfig):
         from tenure.integrations.django.checks import check_settings
 
         register(check_settings)
+        if find_spec("rest_framework_simplejwt") is not None:
+            from tenure.integrations.django.simplejwt.checks import check_moved
+
+            register(check_moved)
         signals.connect()
         request_started.connect(conf.open_before_views, dispatch_uid="tenure-open")

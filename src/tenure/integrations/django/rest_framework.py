@@ -67,10 +67,11 @@ def _permission(requirement: Requirement) -> type[BasePermission]:
 
         def has_permission(self, request: Any, view: Any) -> bool:
             """Whether there is a token that does."""
-            if not isinstance(request.auth, Claims):
+            claims = getattr(request.auth, "claims", request.auth)  # those of simplejwt's names have a token
+            if not isinstance(claims, Claims):
                 return False
             try:
-                requirement.check(request.auth, tenure().issuer.now())
+                requirement.check(claims, tenure().issuer.now())
             except InsufficientAuthentication as refused:
                 raise AuthenticationTooWeak(refused) from None
             return True
