@@ -42,8 +42,11 @@ for (const colorScheme of ['light', 'dark']) {
           return violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`)
         })
         assert.deepEqual(found, [], path)
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth)
-        assert.equal(wide, false, path)
+        const wide = await page.evaluate(() =>
+          [...document.querySelectorAll('main > *, main > * > *')].filter((part) => part.getBoundingClientRect().right > innerWidth).map((part) => part.outerHTML.slice(0, 500))
+        )
+        assert.deepEqual(wide, [], path)
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth), false, path)
       }
       await page.context().close()
     })

@@ -254,6 +254,13 @@ def test_in_chromium(console: Operator) -> None:
     console.refresh(second["refresh_token"])
     console.refresh(stolen["refresh_token"])
     console.session("erin", "x" * 300)
+    console.log_in()
+    for subject in ("erin again", "s" * 200):  # every list has something long in it
+        console.session(subject)
+        console.post("/end-all", subject=subject)
+    logged_out = console.session("w" * 100)
+    httpx2.post(f"{console.url}/auth/logout", json={"refresh_token": logged_out["refresh_token"]})
+    console.session("W" * 100)
     told = node(
         "--test", "--test-reporter=tap", "console.test.mjs",
         URL=console.url, CONSOLE=str(console.http.base_url), KEY=console.api_key,
