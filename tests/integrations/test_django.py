@@ -19,6 +19,7 @@ from tests.integrations.bound import only_the_owner_reads_the_notes
 from tests.integrations.django_stores import sqlite_alias
 
 ADA = {"username": "ada", "password": "correct horse battery"}
+FORM = "application/x-www-form-urlencoded"
 BOB = {"username": "bob", "password": "staple of the horse"}
 
 
@@ -304,6 +305,10 @@ def test_the_command_purges(client: Any, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"COLOUR": "red"}, "has no COLOUR"),
         ({"POLICY": {"access_ttl": -1}}, "access_ttl is at least"),
         ({"POLICY": {"life": 1}}, "life"),
+        ({"DEVICES": {"colour": "red"}}, "settings.TENURE['DEVICES']"),
+        ({"DEVICES": {"place": "nowhere.place"}}, "No module named 'nowhere'"),
+        ({"DEVICES": {"texts": {"de": {"titel": "x"}}}}, "no page says 'titel'"),
+        ({"DEVICES": "x"}, "settings.TENURE['DEVICES']"),
         ({"DATABASE": "nowhere"}, "has no 'nowhere'"),
         ({"ISSUER": "http://app.example.com"}, "https address"),
         ({"STORE": "memory://"}, "forgets"),
@@ -324,6 +329,31 @@ def test_settings_are_checked(change: dict[str, Any] | None, said: str, project:
     assert len(messages) == 1
     assert said in messages[0]
     assert not [message for message in run_checks() if str(message.id).startswith("tenure.")]
+
+
+def place(address: str) -> str:
+    return f"the town of {address}"
+
+
+def test_the_page_of_devices_is_the_projects(project: None) -> None:
+    from django.conf import settings
+    from django.test import Client, override_settings
+
+    from tenure.integrations.django import conf
+
+    devices = {"place": f"{__name__}.place", "texts": {"de": {"title": "Deine Geräte", "this_device": "Hier"}}}
+    with override_settings(TENURE={**settings.TENURE, "DEVICES": devices}):
+        conf.reset()
+        client = Client()
+        pair = login(client)
+        headers = {**bearer(pair), "Accept": "text/html", "Accept-Language": "de"}
+        page = client.get("/auth/devices", headers=headers).content.decode()
+        answer = client.post(
+            "/auth/devices", "end=others", content_type=FORM, headers={**bearer(pair), "Accept": "*/*"}
+        )
+    assert "Deine Geräte" in page
+    assert "the town of 127.0.0.1 (127.0.0.1)" in page
+    assert answer.json()["devices"][0]["current"] is True
 
 
 def test_the_migrations_say_what_the_models_say(project: None) -> None:

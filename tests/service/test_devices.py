@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 from html import unescape
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tenure import ConfigurationError, Policy
@@ -12,6 +14,7 @@ from tenure.http.device_names import device_name
 from tenure.http.devices_page import DevicesPage
 from tenure.http.texts import ENGLISH, language_of
 from tests.service.conftest import PASSWORD, Answer, Api, refused
+from tests.service.process import service, tenure
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 IPHONE = (
@@ -354,3 +357,38 @@ WEBKIT, GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)", "AppleWebKit/605.1.15 
 )
 def test_devices_have_names_that_people_know(device: str, browser: str, system: str) -> None:
     assert device_name(device) == (browser, system)
+
+
+def test_the_service_takes_a_page_of_the_operators(tmp_path: Path) -> None:
+    (tmp_path / "ours.py").write_text(
+        "from tenure.http.devices_page import DevicesPage\n"
+        'page = DevicesPage(texts={"de": {"title": "Deine Geräte"}}, place=lambda _: "Lisbon")\n'
+    )
+    tenure(tmp_path, "users", "add", "ada", "--password-stdin", stdin=PASSWORD + "\n")
+    with (
+        service(tmp_path, "--devices", "ours:page", "--login-page", "/enter") as url,
+        httpx2.Client(base_url=url) as http,
+    ):
+        german = {**NAVIGATION, "Accept-Language": "de"}
+        stranger = http.get("/auth/continue?to=/auth/devices&again=1", headers=german)
+        assert stranger.headers["location"] == "/enter?next=%2Fauth%2Fdevices"
+        http.post("/auth/login", json={"username": "ada", "password": PASSWORD, "transport": "cookie"})
+        page = http.get("/auth/devices", headers=german, follow_redirects=True).text
+    assert "Deine Geräte" in page
+    assert "Lisbon (127.0.0.1)" in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--devices", "nowhere:page"], "MODULE:NAME of a DevicesPage"),
+        (["--devices", "os:path"], "DevicesPage"),
+        (["--devices", "x"], "MODULE:NAME of a DevicesPage"),
+        (["--login-page", "https://elsewhere.example/"], "a path of this site"),
+    ],
+)
+def test_the_service_refuses_a_page_that_can_not_work(tmp_path: Path, flags: list[str], why: str) -> None:
+    refused_to_start = tenure(tmp_path, "serve", *flags)
+    assert refused_to_start.returncode == 1
+    assert why in refused_to_start.stderr
+    assert "Traceback" not in refused_to_start.stderr
