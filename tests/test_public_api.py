@@ -22,6 +22,7 @@ MODULES = (
     "tenure.integrations.django.simplejwt.views",
     "tenure.integrations.django.views",
     "tenure.integrations.fastapi",
+    "tenure.integrations.fastapi_users",
     "tenure.integrations.flask",
     "tenure.integrations.starlette",
     "tenure.core.session",
