@@ -1,25 +1,32 @@
 """The operators' console: a real service with one and with two workers, and its pages in a real Chromium."""
 
 import json
+import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from starlette.testclient import TestClient
 
-from tenure import ConfigurationError, Tenure
+from tenure import ConfigurationError, SessionEnded, Tenure
 from tenure.core.events import Event
+from tenure.http.clients import add_api_key
+from tenure.server.console.app import console_app
 from tenure.server.console.channel import Channel, Teller
 from tenure.server.console.history import Day, Observed
 from tenure.server.console.operators import Operators
 from tests.client.browser import node
 from tests.conftest import AUDIENCE, SECRET, Clock
 from tests.service.process import free_port, service, tenure
+from tests.stores.servers import postgres_database, valkey_database
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -293,6 +300,27 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         refused = tenure(tmp_path, "serve", "--port", str(free_port()), "--console-port", str(port))
     assert refused.returncode == 1
     assert f"console_port {port} on 127.0.0.1 can't be listened on" in refused.stderr
+
+
+@pytest.mark.parametrize("url", [postgres_database, valkey_database])
+def test_on_other_stores(url: Callable[[], str]) -> None:
+    arguments: dict[str, Any] = {"store": url(), "secret": SECRET, "issuer": "https://a.example", "audience": AUDIENCE}
+    own = "http://127.0.0.1:9"
+    with Tenure(**arguments) as auth, closing(Channel()) as channel:
+        key = auth.run(add_api_key("ops", os.urandom))
+        stolen = auth.login("ada")
+        auth.refresh(auth.refresh(stolen.refresh_token).refresh_token)
+        with pytest.raises(SessionEnded):
+            auth.refresh(stolen.refresh_token)
+        auth.login("ada")
+        app = console_app(arguments, channel, CollectorRegistry(), origin=own, header=None, read_only=False)
+        with TestClient(app, base_url=own, headers={"Origin": own}) as http:
+            page = http.post("/login", data={"api_key": key}).text
+            assert re.findall("<dd>(.*?)</dd>", page) == ["1", "0", "2", "1"]
+            assert re.search("Thefts, by the hour: [0 ]*1 ", page)
+            http.post("/end-all", data={"subject": "ada"})
+            assert "Nobody of this name is logged in" in http.get("/person?subject=ada").text
+        assert auth.sessions("ada") == ()
 
 
 def test_https_gives_the_cookie_to_this_host_alone(clock: Clock) -> None:

@@ -30,9 +30,19 @@ class Day:
     def __init__(self) -> None:
         self._closed: dict[int, Counter[tuple[str, str]]] = {}
         self._open: tuple[int, Counter[tuple[str, str]]] = (0, Counter())
+        self._counting = False
 
     def count(self, issuer: Issuer) -> Flow[None]:
-        """Count what has not been counted yet."""
+        """Count what has not been counted yet, unless somebody else is about it."""
+        if self._counting:
+            return
+        self._counting = True
+        try:
+            yield from self._count(issuer)
+        finally:
+            self._counting = False
+
+    def _count(self, issuer: Issuer) -> Flow[None]:
         current = int(issuer.now()) // HOUR * HOUR
         since = Counter((yield from call(CountAudit(current))))
         self._open = current, since
