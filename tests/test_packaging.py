@@ -43,6 +43,9 @@ def test_the_distributions_carry_what_is_needed(built: dict[str, Path]) -> None:
     needed = {
         "tenure/py.typed",
         "tenure/http/tenure.js",
+        "tenure/http/devices.js",
+        "tenure/http/templates/devices.html",
+        "tenure/server/console/templates/overview.html",
         "tenure/stores/postgres/schema/0002_pushed_feed.sql",
         "tenure/stores/valkey/scripts/advance.lua",
         "tenure/integrations/django/migrations/0001_initial.py",
