@@ -6,5 +6,6 @@ import { chromium as playwright } from 'playwright-core'
 /** args: more flags. executable: another Chromium than the one of the package. */
 export async function launch({ args = [], executable } = {}) {
   const executablePath = executable ?? (await chromium.executablePath())
-  return playwright.launch({ executablePath, args: ['--no-sandbox', ...args], headless: true })
+  const start = () => playwright.launch({ executablePath, args: ['--no-sandbox', ...args], headless: true })
+  return start().catch(start) // it crashes as it starts, now and then; what is tested begins later
 }
