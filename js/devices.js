@@ -90,6 +90,7 @@ export class TenureDevices extends HTMLElement {
     const said = Object.assign(document.createElement('p'), { className: 'failure', role: 'alert' })
     said.textContent = list.dataset.failed ?? 'That did not work. Try again in a moment.'
     list.prepend(said)
+    said.scrollIntoView({ block: 'nearest' })
     this.dispatchEvent(new CustomEvent('failed', { detail: problem }))
   }
 }
