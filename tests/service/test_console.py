@@ -156,6 +156,7 @@ def test_what_happens_is_shown(console: Operator) -> None:
     assert re.search(r"Live sessions, by the minute: [0-9 ]*[1-9]", page)
     assert re.search(r"Logins, by the hour: [0-9 ]*[1-9]", page)
     assert re.search(r"Thefts, by the hour: [0-9 ]*[1-9]", page)
+    assert re.search(r"Ends by the hour, reuse_detected: [0-9 ]*[1-9]", page)
 
 
 def test_events_arrive_as_they_happen(console: Operator) -> None:

@@ -124,7 +124,9 @@ class Console:
                 ("Ends, by the hour", self.day.bars("revoked"), ""),
                 ("Thefts, by the hour", _added(self.day, "reuse_detected", "stolen_token"), "theft"),
             ],
-            "reasons": sorted(self.day.reasons().items(), key=lambda one: -one[1]),
+            "reasons": [
+                (reason, n, self.day.bars("revoked", reason)) for reason, n in self.day.reasons().most_common()
+            ],
             "events": list(self.channel.latest)[:50],
         }
 
