@@ -136,6 +136,21 @@ def test_ending_this_one_logs_the_browser_out(browser: Browser) -> None:
     assert browser.send("GET", "/auth/continue").status_code == 200
 
 
+def test_ending_this_one_as_json(api: Api) -> None:
+    pair = api.login()
+    answer = api.post("/auth/devices", data={"end": pair["session_id"]}, bearer=pair["access_token"])
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert api.get("/auth/devices", bearer=pair["access_token"]).json()["reason"] == "revoked"
+
+
+def test_a_page_of_a_session_that_was_ended_elsewhere_leads_to_the_login(browser: Browser) -> None:
+    browser.go()
+    browser.api.run(browser.api.auth.revoke_all("ada"))
+    answer = browser.submit("others")
+    assert answer.status_code == 303
+    assert "You are not logged in" in browser.go(answer.headers["location"])
+
+
 def test_another_users_session_is_not_to_be_had(browser: Browser) -> None:
     other = browser.api.admin_session(subject="bob")
     browser.go()

@@ -13,14 +13,14 @@ from tenure.core.access import Claims
 from tenure.core.binding import bound_to
 from tenure.core.calls import Get
 from tenure.core.effects import Flow, ask, call
-from tenure.core.errors import ApplicationFailed, ExpiredAccessToken, InvalidRequest
+from tenure.core.errors import ApplicationFailed, InvalidAccessToken, InvalidRequest
 from tenure.core.flows import FIRST_PARTY
 from tenure.core.session import AuditEntry, Session
 from tenure.http.device_names import device_names
 from tenure.http.devices_page import page, utc
-from tenure.http.messages import Request, Response, access_token, form, json_response, query, text
+from tenure.http.messages import Request, Response, access_token, form, json_response, no_content, query, text
 from tenure.http.pages import bounce, page_session
-from tenure.http.service import NoAccessToken, Service
+from tenure.http.service import Service
 from tenure.http.sessions import first_party
 from tenure.http.texts import Words, language_of
 
@@ -47,7 +47,7 @@ def act(service: Service, request: Request) -> Flow[Response]:
     here = service.base(request) + PATH
     try:
         claims = first_party(page_session(service, request))
-    except (ExpiredAccessToken, NoAccessToken):
+    except InvalidAccessToken:
         cookies = service.cookies_of(request)
         if cookies is None or not _wants_page(request) or access_token(request) is not None:
             raise
@@ -115,6 +115,8 @@ def _words(service: Service, request: Request) -> Words:
 def _logged_out(service: Service, request: Request) -> Response:
     cookies = service.cookies_of(request)
     clearing = [] if cookies is None else cookies.clear()
+    if not _wants_page(request):
+        return no_content(clearing)
     return page("logged_out.html", _frame(service, request), service.devices, clearing)
 
 

@@ -165,6 +165,7 @@ USERS: dict[str, dict[str, Schema]] = {
             },
             "responses": {
                 **_DEVICES,
+                "204": {"description": "The session of this request has ended."},
                 "303": {"description": "Back to the page."},
                 "400": failure(400),
                 "415": failure(415),
