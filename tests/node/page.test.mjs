@@ -26,7 +26,7 @@ const login = async () => {
   await page.waitForSelector('#signed-in:not([hidden])')
 }
 const expired = () => page.waitForFunction(() => document.querySelector('#access.over'), null, { timeout: 10_000 })
-const newest = () => page.textContent('#timeline li:first-child .what')
+const newestIs = (what) => page.waitForFunction((what) => document.querySelector('#timeline li:first-child .what')?.textContent === what, what)
 const family = (whose) => page.locator('#lines > div', { hasText: whose })
 
 test('everything is from here, and nothing fails', async () => {
@@ -41,7 +41,7 @@ test('the silent refresh slides in, and the family grows', async () => {
   await expired()
   await page.click('#call')
   await page.waitForSelector('#timeline li.silent')
-  assert.equal(await newest(), 'GET /auth/me')
+  await newestIs('GET /auth/me')
   await family('this browser').locator('text=head at link 1').waitFor()
   assert.equal(await page.textContent('#refresh-id'), 'link 2 of its family')
 })
@@ -123,6 +123,6 @@ test('a thief has nothing of a session that is bound to this browser', async () 
   await expired()
   await page.click('#call')
   await page.waitForSelector('#timeline li.silent')
-  assert.equal(await newest(), 'GET /auth/me')
+  await newestIs('GET /auth/me')
   assert.deepEqual(foreign, [])
 })
