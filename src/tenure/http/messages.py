@@ -58,9 +58,10 @@ class Response:
     body: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
-        named = {name for name, _ in self.headers}
-        page = _PAGE_HEADERS if ("content-type", HTML_TYPE) in self.headers else []
-        own = [NO_SNIFFING, *(header for header in page if header[0] not in named)]
+        own = [NO_SNIFFING]
+        if ("content-type", HTML_TYPE) in self.headers:
+            named = {name for name, _ in self.headers}
+            own += [header for header in _PAGE_HEADERS if header[0] not in named]
         object.__setattr__(self, "headers", [*self.headers, *own])
 
 
