@@ -24,6 +24,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "project.py"
+        self.old: Answers = []
         self.file.write_text((Path(__file__).with_name("simplejwt_project.py")).read_text())
         self.manage("migrate", "--verbosity", "0")
 
@@ -65,7 +66,7 @@ def get(address: str, **headers: Any) -> tuple[str, str, Any, dict[str, Any]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Before the move, ada has registered, and logged in twice; after it, the tokens of then are at hand."""
     made = Project(tmp_path_factory.mktemp("project"))
-    made.old = made.ask(post("/register/", ADA), post("/token/", ADA), post("/token/", ADA), post("/token/plain/", ADA))  # type: ignore[attr-defined]
+    made.old = made.ask(post("/register/", ADA), post("/token/", ADA), post("/token/", ADA), post("/token/plain/", ADA))
     made.move()
     return made
 

@@ -11,7 +11,6 @@ from tenure.cli.options import plain_errors, settings_options
 from tenure.server import demo as story
 from tenure.server import workers
 from tenure.server.app import check, tenure_arguments
-from tenure.server.console.app import console_app, serve_console
 from tenure.server.console.channel import VARIABLE, Channel
 from tenure.server.metrics import registry_of, serve_metrics
 from tenure.server.settings import Settings, to_environment
@@ -57,6 +56,11 @@ def _serve_beside(settings: Settings) -> None:
     if settings.metrics_port is not None:
         serve_metrics(settings.metrics_port, settings.metrics_host, registry)
     if settings.console_port is not None:
+        from tenure.server.console.app import (  # no other command waits for its template engine
+            console_app,
+            serve_console,
+        )
+
         channel = Channel()
         os.environ[VARIABLE] = channel.path  # for the workers
         console = console_app(

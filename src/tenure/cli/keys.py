@@ -20,17 +20,15 @@ def keys() -> None:
 def list_keys(deployment: Deployment, as_json: bool) -> None:
     """List the signing keys and what each is used for right now."""
     deployment.run(load_ring(deployment.issuer))
-    ring, now = deployment.issuer.ring, deployment.issuer.now()
-    signer = ring.signer(now) if ring.keys else None
     rows: list[dict[str, Any]] = [
         {
             "kid": key.kid,
             "algorithm": key.algorithm,
-            "state": "signs" if key is signer else "published" if key.signs_from > now else "checks",
+            "state": state,
             "created_at": key.created_at,
             "signs_from": key.signs_from,
         }
-        for key in ring.keys
+        for key, state in deployment.issuer.ring.states(deployment.issuer.now())
     ]
     print_rows(rows, as_json=as_json, columns=["kid", "algorithm", "state", "created_at", "signs_from"])
 

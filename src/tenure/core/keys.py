@@ -157,6 +157,13 @@ class KeyRing:
         started = [key for key in self.keys if key.signs_from <= now]
         return started[-1] if started else self.keys[0]
 
+    def states(self, now: float) -> list[tuple[SigningKey, str]]:
+        """Each key, and what it is used for at `now` (seconds, UTC): it "signs", is "published", or "checks"."""
+        signer = self.signer(now) if self.keys else None
+        return [
+            (key, "signs" if key is signer else "published" if key.signs_from > now else "checks") for key in self.keys
+        ]
+
     def dropped(self, now: float, policy: Policy) -> tuple[SigningKey, ...]:
         """The keys whose last token has expired: a key signs until its successor does."""
         last_token = policy.access_ttl + policy.clock_skew

@@ -95,15 +95,16 @@ def _listed(service: Service, request: Request, claims: Claims) -> Flow[Response
     name = next((device["name"] for device in devices if device["id"] == again), "")
     asked = {"again": again if name or again == OTHERS else "", "again_name": name}
     action = service.base(request) + PATH
-    return page("devices.html", {**content, **asked, **_frame(service, request), "action": action}, service.devices)
+    return page(
+        "devices.html", {**content, **asked, **_frame(service, request, words), "action": action}, service.devices
+    )
 
 
 def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _frame(service: Service, request: Request) -> dict[str, Any]:
-    words = _words(service, request)
+def _frame(service: Service, request: Request, words: Words) -> dict[str, Any]:
     return {"language": words.language, "say": words.say, "home": request.root + service.devices.home}
 
 
@@ -117,7 +118,8 @@ def _logged_out(service: Service, request: Request) -> Response:
     clearing = [] if cookies is None else cookies.clear()
     if not _wants_page(request):
         return no_content(clearing)
-    return page("logged_out.html", _frame(service, request), service.devices, clearing)
+    frame = _frame(service, request, _words(service, request))
+    return page("logged_out.html", frame, service.devices, clearing)
 
 
 def _places(service: Service, addresses: Sequence[str]) -> Flow[dict[str, str]]:
@@ -189,10 +191,7 @@ class _View:
         return entry.reason in THEFTS and self.now - entry.at < _WARNING_SECONDS
 
     def _name(self, device: str) -> str:
-        browser, system = self.names.get(device, (device, ""))
-        if browser and system:
-            return self.words.say("name", browser=browser, system=system)
-        return browser or system or self.words.say("unknown_device")
+        return self.words.device(*self.names.get(device, (device, "")))
 
     def _ago(self, moment: float) -> str:
         return self.words.ago(self.now - moment, utc(moment)[:10])

@@ -80,7 +80,5 @@ def _prepared() -> tuple[Any, Any, str]:
         loader=PackageLoader("tenure.http"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["utc"] = utc
-    policy = (
-        f"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; style-src 'sha256-{digest}'"
-    )
+    policy = f"{_POLICY}; style-src 'sha256-{digest}'"
     return environment, Markup(style), policy  # noqa: S704 - our own file

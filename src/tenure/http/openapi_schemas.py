@@ -232,3 +232,6 @@ def script(summary: str) -> Schema:
     """A module of JavaScript."""
     content = {"text/javascript": {"schema": {"type": "string"}}}
     return {"summary": summary, "responses": {"200": {"description": "Done.", "content": content}}}
+
+
+SESSION_ID = parameter("id", "path", {"type": "string"})

@@ -3,6 +3,7 @@
 from tenure.http.openapi_schemas import (
     ATTEMPT_KEY,
     OPTIONAL_TEXT,
+    SESSION_ID,
     TOKEN,
     Schema,
     object_,
@@ -11,7 +12,6 @@ from tenure.http.openapi_schemas import (
     text,
 )
 
-_SESSION_ID = parameter("id", "path", {"type": "string"})
 _SUBJECT = parameter("subject", "query", text(255))
 _NAME = "^[A-Za-z0-9_.:-]{1,100}$"
 _NUMBER: Schema = {"type": "number", "minimum": 0, "maximum": 4_000_000_000}
@@ -100,7 +100,7 @@ SERVICES: dict[str, dict[str, Schema]] = {
         ),
     },
     "/admin/sessions/{id}": {
-        "delete": operation("End one session", None, [401, 404], parameters=[_SESSION_ID], security=_API_KEY)
+        "delete": operation("End one session", None, [401, 404], parameters=[SESSION_ID], security=_API_KEY)
     },
     "/admin/sessions/count": {
         "get": operation("How many live sessions are meant", "Count", [400, 401], parameters=_WHICH, security=_API_KEY)

@@ -6,6 +6,7 @@ from tenure.http.openapi_schemas import (
     OPTIONAL_TEXT,
     SCOPES,
     SECONDS,
+    SESSION_ID,
     TOKEN,
     Schema,
     failure,
@@ -17,7 +18,6 @@ from tenure.http.openapi_schemas import (
 )
 
 _DEVICE_PROOF = parameter("Secure-Session-Response", "header", text(8192), required=False)
-_SESSION_ID = parameter("id", "path", {"type": "string"})
 _OTHERS = parameter("others", "query", {"enum": ["true", "false"]}, required=False)
 _OWN_TOKEN = object_([], refresh_token=TOKEN)
 _ACCESS = ["access_token"]
@@ -89,7 +89,7 @@ USERS: dict[str, dict[str, Schema]] = {
     },
     "/auth/sessions/{id}": {
         "delete": operation(
-            "End one of the caller's sessions", None, [401, 403, 404], parameters=[_SESSION_ID], security=_ACCESS
+            "End one of the caller's sessions", None, [401, 403, 404], parameters=[SESSION_ID], security=_ACCESS
         )
     },
     "/auth/continue": {

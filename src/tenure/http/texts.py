@@ -114,6 +114,12 @@ class Words:
         text = self._texts[name]
         return text(n) if callable(text) else text.format(**{**_SAMPLE, "n": n})
 
+    def device(self, browser: str, system: str) -> str:
+        """What a device is called, of its browser and its system, each of which may be ""."""
+        if browser and system:
+            return self.say("name", browser=browser, system=system)
+        return browser or system or self.say("unknown_device")
+
     def ended(self, reason: str | None) -> str:
         """Why a session was ended."""
         name = f"{_OWN_REASON}{reason}"

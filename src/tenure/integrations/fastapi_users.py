@@ -14,7 +14,6 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.requests import HTTPConnection
-from fastapi.responses import Response
 from fastapi.security import OAuth2PasswordBearer
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport
 from fastapi_users.exceptions import InvalidID, UserNotExists
@@ -22,7 +21,8 @@ from fastapi_users.manager import BaseUserManager
 
 from tenure.core.errors import InvalidAccessToken
 from tenure.core.issuer import TokenPair
-from tenure.integrations.asgi import request_of
+from tenure.http.messages import no_content
+from tenure.integrations.asgi import request_of, starlette_response
 from tenure.integrations.starlette import Sessions, token_of
 from tenure.sessions import Tenure
 
@@ -92,11 +92,8 @@ class _Backend(AuthenticationBackend[Any, Any]):
     async def logout(self, strategy: Any, user: Any, token: str) -> Any:
         """End the session, and clear its cookies."""
         await strategy.destroy_token(token, user)
-        response = Response(status_code=204, headers={"cache-control": "no-store"})
         cookies = strategy.sessions.service.cookies_of(request_of(strategy.request.scope))
-        for name, value in [] if cookies is None else cookies.clear():
-            response.headers.append(name, value)
-        return response
+        return starlette_response(no_content([] if cookies is None else cookies.clear()))
 
 
 class _Scheme(OAuth2PasswordBearer):

@@ -54,12 +54,12 @@ class Day:
             since = more
         self._closed = {begin: counted for begin, counted in self._closed.items() if begin > current - HOURS * HOUR}
 
-    def bars(self, kind: str, reason: str | None = None) -> list[Bar]:
-        """How often this happened in each hour; reason: for this reason only."""
+    def bars(self, kind: str, *reasons: str) -> list[Bar]:
+        """How often this happened in each hour; reasons: for one of these only."""
         current, since = self._open
         hours = {**self._closed, current: since}
         return [
-            Bar(begin, sum(n for (k, r), n in hours[begin].items() if k == kind and reason in (None, r)))
+            Bar(begin, sum(n for (k, r), n in hours[begin].items() if k == kind and (not reasons or r in reasons)))
             for begin in sorted(hours)
         ]
 

@@ -17,11 +17,13 @@ from tenure.core.session import Session, Which
 from tenure.driving.upkeep import load_ring, rotate_ring
 from tenure.http import clients as registry
 from tenure.http.device_names import device_name
+from tenure.http.devices import THEFTS
 from tenure.http.devices_page import utc
 from tenure.http.messages import HTML_TYPE, Request, RequestError, Response, form, optional_text, query, text
 from tenure.http.service import Endpoint, Service, error_response
+from tenure.http.texts import Words
 from tenure.server.console.channel import Channel
-from tenure.server.console.history import Bar, Day, Observed
+from tenure.server.console.history import Day, Observed
 from tenure.server.console.operators import NobodyLoggedIn, Operators
 
 _POLICY = (
@@ -122,7 +124,7 @@ class Console:
                 ("Refreshes, by the minute", self.observed.bars("refreshed"), ""),
                 ("Logins, by the hour", self.day.bars("logged_in"), ""),
                 ("Ends, by the hour", self.day.bars("revoked"), ""),
-                ("Thefts, by the hour", _added(self.day, "reuse_detected", "stolen_token"), "theft"),
+                ("Thefts, by the hour", self.day.bars("revoked", *THEFTS), "theft"),
             ],
             "reasons": [
                 (reason, n, self.day.bars("revoked", reason)) for reason, n in self.day.reasons().most_common()
@@ -208,12 +210,7 @@ def _login_page(_service: Service, _: Request) -> Response:
 
 def _keys_page(issuer: Issuer) -> Flow[tuple[str, dict[str, Any]]]:
     yield from load_ring(issuer)
-    ring, now = issuer.ring, issuer.now()
-    signer = ring.signer(now) if ring.keys else None
-    keys = [
-        {"key": key, "state": "signs" if key is signer else "published" if key.signs_from > now else "checks"}
-        for key in ring.keys
-    ]
+    keys = [{"key": key, "state": state} for key, state in issuer.ring.states(issuer.now())]
     clients = yield from registry.list_clients()
     names = sorted((yield from registry.list_api_keys()).values())
     lifetimes = sorted(issuer.policy.lifetimes)
@@ -231,13 +228,7 @@ def _described(session: Session) -> dict[str, Any]:
 
 
 def _name(device: str) -> str:
-    browser, system = device_name(device)
-    return f"{browser} on {system}" if browser and system else browser or system or "unknown device"
-
-
-def _added(day: Day, *reasons: str) -> list[Bar]:
-    together = zip(*(day.bars("revoked", reason) for reason in reasons), strict=True)
-    return [Bar(bars[0].at, sum(bar.value for bar in bars)) for bars in together]
+    return Words("en", {}).device(*device_name(device))
 
 
 @cache

@@ -17,14 +17,12 @@ from rest_framework_simplejwt.tokens import AccessToken as OldAccessToken
 from rest_framework_simplejwt.tokens import RefreshToken as OldRefreshToken
 
 from tenure.core import existing
-from tenure.core.access import RESERVED_CLAIMS, Claims
+from tenure.core.access import RESERVED_CLAIMS, TYPE, Claims
 from tenure.core.calls import Get
 from tenure.core.errors import ForgedToken, InvalidAccessToken
 from tenure.core.issuer import TokenPair
 from tenure.core.tokens import PREFIX
 from tenure.integrations.django.conf import tenure
-
-_TYPE = "at+jwt"  # RFC 9068 section 2.1
 
 _login: ContextVar[Mapping[str, str]] = ContextVar("tenure_login", default=MappingProxyType({}))
 """The device and the address of the login that is under way, which `for_user` is not told."""
@@ -48,7 +46,7 @@ def is_ours(token: str) -> bool:
         header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
     except ValueError:
         return False
-    return isinstance(header, dict) and header.get("typ") == _TYPE
+    return isinstance(header, dict) and header.get("typ") == TYPE
 
 
 class AccessToken(OldAccessToken):
