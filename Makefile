@@ -32,7 +32,7 @@ lock:  ## renew the locked dependencies
 	$(PYTHON) -m venv $(VENV) && $(PIP) uv
 	$(LOCK) --all-extras --group dev pyproject.toml --output-file requirements/dev.lock
 	$(LOCK) --extra server --group build pyproject.toml --output-file requirements/server.lock
-	$(LOCK) --extra server --extra postgres --extra valkey --group build pyproject.toml --output-file requirements/container.lock
+	$(LOCK) --extra server --extra postgres --extra mysql --extra valkey --group build pyproject.toml --output-file requirements/container.lock
 
 clean:
 	rm -rf $(VENV) mutants docs/_build tests/node/node_modules

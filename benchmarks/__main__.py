@@ -18,6 +18,7 @@ NAMES = [
     "client",
     "growth",
     "postgres",
+    "mysql",
     "valkey",
     "instances",
     "circumstances",

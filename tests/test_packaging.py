@@ -21,6 +21,7 @@ EXTRAS = {
     "flask": ("from tenure.integrations.flask import Sessions, session_required", {"starlette", "psycopg", "redis"}),
     "keyring": ("import keyring", {"starlette"}),
     "opentelemetry": ("from tenure.observing.telemetry import Telemetry", {"starlette", "psycopg", "redis"}),
+    "mysql": ("from tenure.stores.mysql.store import MysqlStore", {"starlette", "psycopg", "redis"}),
     "postgres": ("from tenure.stores.postgres.store import PostgresStore", {"starlette", "redis"}),
     "server": ("from tenure.cli.commands import tenure; from tenure.server.app import build", {"psycopg", "redis"}),
     "starlette": ("from tenure.integrations.starlette import Sessions", {"psycopg", "redis", "fastapi"}),
@@ -47,6 +48,7 @@ def test_the_distributions_carry_what_is_needed(built: dict[str, Path]) -> None:
         "tenure/http/templates/devices.html",
         "tenure/server/console/templates/overview.html",
         "tenure/stores/postgres/schema/0002_pushed_feed.sql",
+        "tenure/stores/mysql/schema/0001_sessions.sql",
         "tenure/stores/valkey/scripts/advance.lua",
         "tenure/integrations/django/migrations/0001_initial.py",
     }

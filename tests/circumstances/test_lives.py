@@ -14,6 +14,7 @@ from tenure import AsyncTenure, StoreUnavailable, Tenure
 from tenure.core.calls import GetRecord
 from tests.conftest import AUDIENCE, ISSUER, SECRET
 from tests.forks import in_child
+from tests.stores.mysql_servers import mysql_database, mysql_server
 from tests.stores.servers import postgres_database, valkey_cluster, valkey_database
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -27,6 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         "memory": lambda: "memory://",
         "sqlite": lambda: f"sqlite:///{tmp_path}/store.db",
         "postgres": postgres_database,
+        "mariadb": lambda: mysql_database(mysql_server("mariadb")),
         "valkey": valkey_database,
         "valkey-cluster": valkey_cluster,
         "django-sqlite": lambda: _django("sqlite", tmp_path),

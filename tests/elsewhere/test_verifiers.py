@@ -17,7 +17,7 @@ from tests.service.process import service
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = ROOT / "examples" / "elsewhere"
-DEBIAN = Path(__file__).parent / "debian" / "root"  # as `fetch` leaves it
+DEBIAN = Path(__file__).parent / "debian" / "verifiers" / "root"  # as `fetch` leaves it
 GO_LIBRARIES = DEBIAN / "usr/share/gocode/src"
 JAVA_LIBRARIES = DEBIAN / "usr/share/java"
 

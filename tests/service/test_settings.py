@@ -108,7 +108,7 @@ def test_unknown_settings_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"host": "0.0.0.0"}, "host is 0.0.0.0, so that others can reach this service, but the issuer is plain http"),
         ({"issuer": "http://app.example.com"}, "Cookies need https"),
         ({"access_ttl": "15d"}, "access_ttl must be shorter than idle_ttl"),
-        ({"store": "mysql://x", "secret": "s" * 32}, "The store is a URL"),
+        ({"store": "oracle://localhost/x", "secret": "s" * 32}, "The store is a URL"),
         ({"store": "sqlite:///no/such/folder/x.db"}, "can't be made"),
         ({"store": "sqlite:///no/such/folder/x.db", "secret": "s" * 32}, "does not exist"),
         ({"store": "memory://", "workers": "2"}, "A secret is needed that all who use the store share"),

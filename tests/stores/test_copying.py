@@ -15,10 +15,12 @@ from tenure.core.calls import GetRecord, ListRecords, PutRecord, Scan
 from tenure.stores import copying, open_store
 from tenure.stores.protocol import Store
 from tests.conftest import AUDIENCE, ISSUER, SECRET
+from tests.stores.mysql_servers import mysql_database, mysql_server
 from tests.stores.servers import postgres_database, valkey_cluster, valkey_database
 
 URLS: dict[str, Callable[[Path], str]] = {
     "sqlite": lambda folder: f"sqlite:///{folder}/store.db",
+    "mariadb": lambda folder: mysql_database(mysql_server("mariadb")),
     "postgres": lambda folder: postgres_database(),
     "valkey": lambda folder: valkey_database(),
     "valkey-cluster": lambda folder: valkey_cluster(),
@@ -37,7 +39,13 @@ def run(*arguments: str, status: int = 0) -> str:
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("sqlite", "postgres"), ("postgres", "valkey"), ("valkey", "valkey-cluster"), ("valkey-cluster", "sqlite")],
+    [
+        ("sqlite", "postgres"),
+        ("postgres", "mariadb"),
+        ("mariadb", "valkey"),
+        ("valkey", "valkey-cluster"),
+        ("valkey-cluster", "sqlite"),
+    ],
 )
 def test_everybody_stays_logged_in(source: str, target: str, tmp_path: Path) -> None:
     old_url, new_url = URLS[source](tmp_path), URLS[target](tmp_path)

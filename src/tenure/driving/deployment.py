@@ -32,10 +32,11 @@ _log = logging.getLogger("tenure")
 class Deployment(Forking):
     """The parts that Tenure and AsyncTenure share.
 
-    store: a URL ("sqlite:///file.db", "postgresql://…", "valkey://…", "memory://") or a Store. secret: the root secret,
-    at least 32 random bytes; fallbacks: older ones that are still accepted. issuer and audience: the access tokens'
-    `iss` and `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the Session at login
-    and at each refresh and answers the application's claims, or None if the account is gone, which ends the session.
+    store: a URL ("sqlite:///file.db", "postgresql://…", "mysql://…", "valkey://…", "memory://") or a Store. secret: the
+    root secret, at least 32 random bytes; fallbacks: older ones that are still accepted. issuer and audience: the
+    access tokens' `iss` and `aud`. algorithm: ES256, Ed25519, RS256 or HS256. claims: a callable that is given the
+    Session at login and at each refresh and answers the application's claims, or None if the account is gone, which
+    ends the session.
     on_event: is called with each Event; observers: with whatever an instance observes of itself, for metrics and traces
     (tenure.observing.telemetry.Telemetry is one). poll: how often the store is asked for revocations and keys, in
     seconds. migrate: whether PostgreSQL's tables are made or brought forward, where need be.

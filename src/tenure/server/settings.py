@@ -69,7 +69,7 @@ class Settings(BaseSettings):
 
     store: str = Field(
         "sqlite:///tenure.db",
-        description="Where sessions are kept: sqlite:///PATH, postgresql://…, valkey://…, memory://.",
+        description="Where sessions are kept: sqlite:///PATH, postgresql://…, mysql://…, valkey://…, memory://.",
     )
     migrate: bool = Field(True, description="Create or upgrade PostgreSQL's tables at the start.")
     secret: SecretStr | None = Field(

@@ -8,14 +8,17 @@ from tenure.stores.memory import MemoryStore
 from tenure.stores.protocol import Store
 from tenure.stores.sqlite.store import SqliteStore
 
-_FORMS = "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://…, valkey://…, or memory:// for tests"
+_FORMS = (
+    "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://…, mysql://…, mariadb://…, valkey://…,"
+    " or memory:// for tests"
+)
 _VALKEY = re.compile(r"(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
 
 def open_store(url: str, *, migrate: bool = True) -> Store:
     """Open the store that a URL names. Raises ConfigurationError for an unknown URL.
 
-    migrate: create or upgrade PostgreSQL's tables if necessary; otherwise missing or old tables are an error.
+    migrate: create or upgrade tables in PostgreSQL and MySQL if necessary; otherwise missing or old ones are an error.
     """
     if "\0" in url or not url.isprintable():
         raise ConfigurationError("The store's URL contains invisible characters.")
@@ -23,6 +26,8 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
         return MemoryStore()
     if url.startswith(("postgresql://", "postgres://")):
         return _postgres(url, migrate=migrate)
+    if url.startswith(("mysql://", "mariadb://")):
+        return _mysql(url, migrate=migrate)
     if _VALKEY.match(url):
         return _valkey(url)
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
@@ -50,6 +55,16 @@ def _postgres(url: str, *, migrate: bool) -> Store:
             f"PostgreSQL needs more than the library ({missing.name} is missing): pip install 'tenure[postgres]'"
         ) from None
     return PostgresStore(url, migrate=migrate)
+
+
+def _mysql(url: str, *, migrate: bool) -> Store:
+    try:
+        from tenure.stores.mysql.store import MysqlStore
+    except ImportError as missing:
+        raise ConfigurationError(
+            f"MySQL needs more than the library ({missing.name} is missing): pip install 'tenure[mysql]'"
+        ) from None
+    return MysqlStore(url, migrate=migrate)
 
 
 def _valkey(url: str) -> Store:

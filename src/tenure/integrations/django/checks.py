@@ -12,7 +12,7 @@ from tenure.core.origins import check_path, other_sites
 from tenure.integrations.django.conf import cookies_of, devices_of, given, policy_of
 from tenure.integrations.embedded import OTHER_SITE
 
-SUPPORTED = ("postgresql", "sqlite")
+SUPPORTED = ("postgresql", "mysql", "sqlite")
 
 _LOCKS_LATE = (
     "With ATOMIC_REQUESTS on SQLite, a view that reads and then writes fails at once (database is locked) while another"
@@ -39,7 +39,7 @@ def check_settings(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMes
         if block["DATABASE"] not in connections:
             found.append(Error(f"settings.DATABASES has no {block['DATABASE']!r}.", id="tenure.E002"))
         elif connections[block["DATABASE"]].vendor not in SUPPORTED:
-            message = "Sessions can be kept in PostgreSQL and SQLite. Name another of DATABASES, or a STORE."
+            message = "Sessions can be kept in PostgreSQL, MySQL and SQLite. Name another of DATABASES, or a STORE."
             found.append(Error(message, id="tenure.E003"))
         elif _locks_late(connections[block["DATABASE"]].settings_dict):
             found.append(Warning(_LOCKS_LATE, id="tenure.W003"))

@@ -9,6 +9,8 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from tenure.stores.mysql.statements import exact_collation
+
 
 class SessionIdField(models.BinaryField):
     """Sixteen bytes in the database, 32 hexadecimal digits in Python, as in the access token's `sid`."""
@@ -26,16 +28,37 @@ class SessionIdField(models.BinaryField):
         encoded = bytes.fromhex(value) if isinstance(value, str) else value
         return super().get_db_prep_value(encoded, connection, prepared)
 
+    def db_type(self, connection: Any) -> str | None:
+        """On MySQL, a type that can be a key."""
+        usual: str | None = super().db_type(connection)
+        return "binary(16)" if connection.vendor == "mysql" else usual
+
+
+class ExactTextField(models.TextField):
+    """Text that is compared byte by byte, which on MySQL most databases don't do by default.
+
+    max_length: on MySQL, a type that can have an index.
+    """
+
+    def db_type(self, connection: Any) -> str | None:
+        """On MySQL, with a character set and a collation of its own."""
+        usual: str | None = super().db_type(connection)
+        if connection.vendor != "mysql":
+            return usual
+        kind = "longtext" if self.max_length is None else f"varchar({self.max_length})"
+        exact = exact_collation("MariaDB" if connection.mysql_is_mariadb else "")
+        return f"{kind} CHARACTER SET utf8mb4 COLLATE {exact}"
+
 
 class Session(models.Model):
     """One login on one device. Only hashes of a refresh token's nonces are stored."""
 
     id = SessionIdField(primary_key=True)
-    subject = models.TextField(db_index=True)
-    client_id = models.TextField()
-    scope = models.TextField()
-    claims = models.TextField()
-    device = models.TextField()
+    subject = ExactTextField(max_length=255, db_index=True)
+    client_id = ExactTextField(max_length=255)
+    scope = ExactTextField()
+    claims = ExactTextField()
+    device = ExactTextField(max_length=255)
     created_at = models.BigIntegerField()
     expires_at = models.BigIntegerField()
     ends_at = models.BigIntegerField()
@@ -44,12 +67,12 @@ class Session(models.Model):
     attempt_hash = models.BinaryField(null=True)
     rotated_at = models.BigIntegerField()
     revoked_at = models.BigIntegerField(null=True)
-    revoked_reason = models.TextField(null=True)
-    revoked_by = models.TextField(null=True)
-    binding = models.TextField(null=True)
-    lifetime = models.TextField(null=True)
+    revoked_reason = ExactTextField(null=True)
+    revoked_by = ExactTextField(null=True)
+    binding = ExactTextField(max_length=255, null=True)
+    lifetime = ExactTextField(max_length=255, null=True)
     idle_ttl = models.BigIntegerField(null=True)
-    authentication = models.TextField(null=True)
+    authentication = ExactTextField(null=True)
 
     class Meta:
         db_table = "tenure_django_sessions"
@@ -93,17 +116,17 @@ class AuditEntry(models.Model):
     """The audit trail: a login or the end of a session, from where, and why."""
 
     row = models.BigAutoField(primary_key=True)
-    subject = models.TextField()
+    subject = ExactTextField(max_length=255)
     kept_until = models.BigIntegerField(db_index=True)
     at = models.BigIntegerField()
-    kind = models.TextField()
+    kind = ExactTextField(max_length=255)
     session_id = SessionIdField()
-    client_id = models.TextField()
-    device = models.TextField()
-    address = models.TextField()
-    reason = models.TextField(null=True)
-    by_whom = models.TextField(null=True)
-    bound = models.TextField(null=True)
+    client_id = ExactTextField(max_length=255)
+    device = ExactTextField(max_length=255)
+    address = ExactTextField(max_length=255)
+    reason = ExactTextField(null=True)
+    by_whom = ExactTextField(null=True)
+    bound = ExactTextField(max_length=255, null=True)
 
     class Meta:
         db_table = "tenure_django_audit"
@@ -127,9 +150,9 @@ class Record(models.Model):
     """Signing keys, encrypted, and clients."""
 
     row = models.BigAutoField(primary_key=True)
-    kind = models.TextField()
-    name = models.TextField()
-    body = models.TextField()
+    kind = ExactTextField(max_length=255)
+    name = ExactTextField(max_length=255)
+    body = ExactTextField()
 
     class Meta:
         db_table = "tenure_django_records"

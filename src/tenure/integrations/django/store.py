@@ -1,4 +1,4 @@
-"""Sessions in one of Django's own databases (PostgreSQL or SQLite), behind the protocol of every store.
+"""Sessions in one of Django's own databases (PostgreSQL, MySQL or SQLite), behind the protocol of every store.
 
 It has its own thread, and so its own connection, fed by group commit. A rotation is committed even if the view's
 transaction is rolled back (ATOMIC_REQUESTS). SQLite allows only one writing transaction, so a view that has written and
@@ -7,6 +7,7 @@ transaction.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, DataError, OperationalError, connections, transaction
@@ -15,6 +16,7 @@ from tenure.core.calls import Advance, Call
 from tenure.core.forking import survive_forks
 from tenure.core.session import Session
 from tenure.stores.group_commit import GroupCommit
+from tenure.stores.mysql.statements import advance_in, mysql_dialect
 from tenure.stores.outages import unavailable
 from tenure.stores.rows import SESSION_COLUMNS, micros, only_reads, runs, session_of
 from tenure.stores.sql.statements import Statements, answers_to, dialect
@@ -41,6 +43,7 @@ class DjangoStore:
         self._alias = alias
         self._vendor = connections[alias].vendor
         self._statements = _statements(self._vendor)
+        self._advance = partial(advance_in, PREFIX) if self._vendor == "mysql" else _advance
         self._commits = GroupCommit(self._commit, name="tenure-django", release=lambda: connections[alias].close())
         survive_forks(self)
 
@@ -89,7 +92,7 @@ class DjangoStore:
                 connection.ensure_connection()
                 connection.transaction_mode = None if only_reads(calls) else "IMMEDIATE"
             with transaction.atomic(using=self._alias):
-                return answers_to(runs(calls), _Executor(connection), self._statements, _advance)
+                return answers_to(runs(calls), _Executor(connection), self._statements, self._advance)
         except OperationalError as problem:
             if not connection.in_atomic_block:
                 connection.close()  # the next batch reconnects
@@ -113,11 +116,22 @@ class _Executor:
 
     def execute(self, statement: str, arguments: Sequence[Any]) -> Any:
         cursor = self._connection.cursor()
+        if self._connection.vendor == "mysql":
+            statement = _binary_marked(statement, arguments)
         cursor.execute(statement, list(arguments))
         return cursor
 
 
+def _binary_marked(statement: str, arguments: Sequence[Any]) -> str:
+    """Mark bytes as such, which MySQL's drivers don't do by themselves, as Django does for its own fields."""
+    parts = statement.split("%s")
+    marks = ["_binary %s" if isinstance(one, bytes) else "%s" for one in arguments]
+    return "".join(part + mark for part, mark in zip(parts, [*marks, ""], strict=True))
+
+
 def _statements(vendor: str) -> Statements:
+    if vendor == "mysql":
+        return mysql_dialect(PREFIX)
     if vendor == "postgresql":
         lock = "SELECT pg_advisory_xact_lock(hashtext('tenure subject'), hashtext(%s))"
         return dialect(

@@ -1,9 +1,7 @@
 """PostgreSQL, for several instances on one database. Every result is committed.
 
-Each process has one connection and one thread, fed by group commit. All refreshes of a batch are one statement, so one
-round trip and one commit serve up to 128 of them. Sessions are locked in the order of their ids; if two instances still
-conflict (a deadlock, a serialization failure), each call is retried alone. After a lost connection, the next batch
-reconnects; until then, callers get StoreUnavailable. Every wait has a timeout of a few seconds.
+All refreshes of a batch are one statement, so one round trip and one commit serve up to 128 of them. Sessions are
+locked in the order of their ids, so that instances rarely conflict. Every wait has a timeout of a few seconds.
 
 Behind a pooler that reassigns connections after each transaction (PgBouncer, Odyssey, RDS Proxy), statements are not
 prepared, as they would stay with a connection that others get, and the feed is polled, as LISTEN would be lost.
@@ -12,24 +10,20 @@ prepared, as they would stay with a connection that others get, and the feed is 
 import threading
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 
 from tenure.core.calls import Advance, Call
-from tenure.core.errors import ConfigurationError, StoreUnavailable
-from tenure.core.forking import survive_forks
+from tenure.core.errors import ConfigurationError
 from tenure.core.session import Session
-from tenure.stores.group_commit import GroupCommit
 from tenure.stores.listening import Heard, Listener
 from tenure.stores.outages import unavailable
 from tenure.stores.postgres.schema import BoundedConnection, bring_forward, leave_to_parent, shares_server_connections
 from tenure.stores.rows import micros, runs, session_of
+from tenure.stores.sql.server import Fault, ServerStore
 from tenure.stores.sql.statements import answers_to, dialect
 
-T = TypeVar("T")
-
-_TRIES_ALONE = 5
 _LISTEN_SECONDS = 0.5
 
 _STATEMENTS = dialect(
@@ -64,28 +58,18 @@ _ADVANCE = """
 """
 
 
-class PostgresStore:
+class PostgresStore(ServerStore):
     """Sessions in a PostgreSQL database. Raises SchemaTooNew, ConfigurationError and StoreUnavailable on opening."""
 
     def __init__(self, url: str, *, migrate: bool = True) -> None:
+        super().__init__("tenure-postgres")
         self._url = url
-        self._connection: BoundedConnection | None = None
         self._listener: Listener | None = None
         try:
             bring_forward(self._connected(), allowed=migrate)
         except BaseException:
-            self._disconnect()
+            self.close()
             raise
-        self._commits = GroupCommit(self._commit, name="tenure-postgres", release=self._disconnect)
-        survive_forks(self)
-
-    def run(self, call: Call[T]) -> T:
-        """Run one call; blocks the calling thread until it is committed."""
-        return self._commits.run(call)
-
-    async def arun(self, call: Call[T]) -> T:
-        """Run one call; returns once it is committed."""
-        return await self._commits.arun(call)
 
     def watch(self, heard: Heard) -> None:
         """Call `heard` with each revocation as it happens, over a separate connection."""
@@ -109,88 +93,38 @@ class PostgresStore:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        self._commits.close()
-        self._disconnect()
-
-    def open(self) -> None:
-        """Accept calls again after `close`; the first one connects."""
-        self._commits.open()
-
-    def before_fork(self) -> None:
-        """Wait for the batch in progress. The child does not touch the parent's connections."""
-        self._commits.pause()
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        self._commits.resume()
+        super().close()
 
     def after_fork_in_child(self) -> None:
         """Start over; the first batch connects."""
-        if self._connection is not None:
-            leave_to_parent(self._connection)
-        self._connection = self._listener = None
-        self._commits.begin_anew()
+        self._listener = None
+        super().after_fork_in_child()
 
-    def _connected(self) -> BoundedConnection:
-        if self._connection is None:
-            try:
-                self._connection = BoundedConnection.to(self._url)
-            except psycopg.OperationalError as problem:
-                raise unavailable(str(problem)) from None
-            except psycopg.ProgrammingError:
-                raise ConfigurationError("The store's URL is not one that PostgreSQL's client understands.") from None
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _commit(self, calls: Sequence[Call[Any]]) -> Sequence[Any]:
+    def _connect(self) -> BoundedConnection:
         try:
-            return _transaction(self._connected(), calls)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
-            if _in_each_others_way(problem):
-                return [self._alone(call) for call in calls]
-            # It is unknown whether the batch was committed. Callers retry, which gives the right result in both cases.
-            self._disconnect()
-            return [unavailable(str(problem))] * len(calls)
-        except StoreUnavailable as problem:
-            return [problem] * len(calls)
-        except Exception as problem:  # noqa: BLE001 - whatever one call did, it must not cost the others theirs
-            if len(calls) > 1:
-                return [answer for call in calls for answer in self._commit([call])]
-            return [unavailable(str(problem)) if _of_the_server(problem) else problem]
+            return BoundedConnection.to(self._url)
+        except psycopg.OperationalError as problem:
+            raise unavailable(str(problem)) from None
+        except psycopg.ProgrammingError:
+            raise ConfigurationError("The store's URL is not one that PostgreSQL's client understands.") from None
 
-    def _alone(self, call: Call[Any]) -> Any:
-        for _ in range(_TRIES_ALONE):
-            try:
-                return _transaction(self._connected(), [call])[0]
-            except psycopg.OperationalError as problem:
-                if not _in_each_others_way(problem):
-                    self._disconnect()
-                    return unavailable(str(problem))
-            except StoreUnavailable as problem:
-                return problem
-        return unavailable("too many transactions conflict")
+    def _leave_to_parent(self, connection: BoundedConnection) -> None:
+        leave_to_parent(connection)
 
+    def _transaction(self, connection: BoundedConnection, calls: Sequence[Call[Any]]) -> Sequence[Any]:
+        groups = list(runs(calls))
+        if len(groups) == 1 and groups[0][0] is Advance:
+            return _advance(connection, groups[0][1])  # one statement is a transaction by itself
+        with connection.transaction():
+            return answers_to(groups, connection, _STATEMENTS, _advance)
 
-def _of_the_server(problem: Exception) -> bool:
-    """Whether the server would fail for every call (read-only, tables missing, no permission)."""
-    return isinstance(problem, psycopg.Error) and not isinstance(problem, psycopg.DataError)
-
-
-def _in_each_others_way(problem: psycopg.Error) -> bool:
-    """Deadlocks and serialisation failures, CockroachDB's retry errors among them: SQLSTATE class 40."""
-    return (problem.sqlstate or "").startswith("40")
-
-
-def _transaction(connection: BoundedConnection, calls: Sequence[Call[Any]]) -> Sequence[Any]:
-    groups = list(runs(calls))
-    if len(groups) == 1 and groups[0][0] is Advance:
-        return _advance(connection, groups[0][1])  # one statement is a transaction by itself
-    with connection.transaction():
-        return answers_to(groups, connection, _STATEMENTS, _advance)
+    def _fault(self, problem: Exception) -> Fault:
+        if not isinstance(problem, psycopg.Error) or isinstance(problem, psycopg.DataError):
+            return Fault.CALL
+        if not isinstance(problem, psycopg.OperationalError | psycopg.InterfaceError):
+            return Fault.SERVER
+        # SQLSTATE class 40: deadlocks and serialization failures, CockroachDB's retry errors among them.
+        return Fault.CONFLICT if (problem.sqlstate or "").startswith("40") else Fault.LOST
 
 
 def _advance(connection: BoundedConnection, calls: Sequence[Advance]) -> Sequence[Session | None]:

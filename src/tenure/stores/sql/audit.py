@@ -30,7 +30,7 @@ def audit_statements(mark: str, audit: str) -> AuditStatements:
                 SELECT 1 FROM {audit} WHERE subject = {mark} AND at = {mark} AND session_id = {mark} AND kind = {mark}
             )
         """,
-        scan=f"SELECT row, {COLUMNS} FROM {audit} WHERE row > {mark} ORDER BY row LIMIT {mark}",
+        scan=f"SELECT {audit}.row, {COLUMNS} FROM {audit} WHERE {audit}.row > {mark} ORDER BY {audit}.row LIMIT {mark}",
         list_=f"""
             SELECT at, kind, session_id, client_id, device, address, reason, by_whom, bound FROM {audit}
             WHERE subject = {mark} AND kept_until > {mark} ORDER BY at DESC, session_id LIMIT {mark}

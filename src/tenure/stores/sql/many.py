@@ -36,7 +36,7 @@ def many_statements(mark: str, prefix: str, position: str) -> ManyStatements:
         AND ({mark} = '' OR client_id = {mark}) AND {position}(device, {mark}) > 0
     """
     some = f"id > {mark} AND id <= {mark}"
-    earlier = f"(created_at, id) < ({mark}, {mark})"
+    earlier = f"created_at <= {mark} AND (created_at, id) < ({mark}, {mark})"  # MySQL seeks by the first only
     return ManyStatements(
         step=f"SELECT id FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT 1 OFFSET {mark}",
         survey=f"""
@@ -95,7 +95,7 @@ def revoke_where(connection: Any, statements: ManyStatements, call: RevokeWhere)
 def list_latest(connection: Any, statements: ManyStatements, call: ListLatest) -> Page:
     """A page of the latest sessions."""
     created_at, session_id = latest_from(call.cursor)
-    begin = (created_at, bytes.fromhex(session_id))
+    begin = (created_at, created_at, bytes.fromhex(session_id))
     examined = examined_for(call.limit)
     arguments = (*begin, examined, *_meant(call.which, call.now), call.limit)
     found = [session_of(row) for row in connection.execute(statements.latest, arguments)]

@@ -1,8 +1,8 @@
 """The statements that the SQL stores share: every call except the refresh.
 
-SQLite and PostgreSQL differ in parameter markers, table names and locks, which are the arguments of `dialect`. The
-connections of both drivers have an `execute` that returns a cursor, and nothing else is needed. Each store has its own
-statement for the refresh, which has to be fast.
+SQLite, PostgreSQL and MySQL differ in parameter markers, table names and locks, which are the arguments of `dialect`.
+The connections have an `execute` that returns a cursor, and nothing else is needed. Each store has its own statement
+for the refresh, which has to be fast.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +36,7 @@ from tenure.core.calls import (
     Shorten,
     Survey,
 )
+from tenure.core.cutoffs import REASON as CUTOFF
 from tenure.core.session import Page, Session
 from tenure.stores.rows import SESSION_COLUMNS, authentication_text, micros, page_of, row_of, session_of
 from tenure.stores.sql.audit import AuditStatements, audit_statements, keep_audit, list_audit, note, scan_audit
@@ -47,7 +48,12 @@ Connection = Any
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """The statements in one dialect. `lock_subject` makes other logins of a subject wait until this one is counted."""
+    """The statements in one dialect. `lock_subject` makes other logins of a subject wait until this one is counted.
+
+    returns: whether an UPDATE returns the session that it changed; otherwise the session is read after it. feed: what
+    adds a revocation to the feed, in a database where no trigger does. restore_new: inserts a session, where `restore`
+    only updates one.
+    """
 
     create: str
     get: str
@@ -68,6 +74,9 @@ class Statements:
     lock_subject: str | None
     audit: AuditStatements
     many: ManyStatements
+    returns: bool = True
+    feed: Callable[[Connection, Session], None] | None = None
+    restore_new: str | None = None
 
 
 def dialect(
@@ -78,32 +87,33 @@ def dialect(
     bytewise: str = "",
     lock_subject: str | None = None,
     position: str = "strpos",
+    returns: bool = True,
 ) -> Statements:
     """The statements in a dialect. mark: the parameter marker. prefix: of table names.
 
     lock_purged: the clause that locks rows to be purged. bytewise: the collation that sorts names by their bytes.
+    position: the function that finds a substring. returns: whether an UPDATE can return rows.
     """
+    returning = f"RETURNING {SESSION_COLUMNS}" if returns else ""
     tables = ("sessions", "revocations", "records")
     sessions, revocations, records = (f"{prefix}{table}" for table in tables)
     return Statements(
-        create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({_new(mark)})",
+        create=f"INSERT INTO {sessions} ({SESSION_COLUMNS}) VALUES ({new_values(mark)})",
         get=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id = {mark}",
         revoke=f"""
             UPDATE {sessions} SET revoked_at = {mark}, revoked_reason = {mark}, revoked_by = {mark}
-            WHERE id = {mark} AND revoked_at IS NULL
-            RETURNING {SESSION_COLUMNS}
+            WHERE id = {mark} AND revoked_at IS NULL {returning}
         """,
         shorten=f"""
             UPDATE {sessions} SET idle_ttl = {mark},
                 ends_at = CASE WHEN ends_at < {mark} THEN ends_at ELSE {mark} END,
                 expires_at = CASE WHEN expires_at < {mark} THEN expires_at ELSE {mark} END
             WHERE id = {mark} AND revoked_at IS NULL AND (idle_ttl IS NULL OR idle_ttl >= {mark})
-            RETURNING {SESSION_COLUMNS}
+            {returning}
         """,
         reauthenticate=f"""
             UPDATE {sessions} SET authentication = {mark}
-            WHERE id = {mark} AND revoked_at IS NULL AND expires_at > {mark}
-            RETURNING {SESSION_COLUMNS}
+            WHERE id = {mark} AND revoked_at IS NULL AND expires_at > {mark} {returning}
         """,
         list_subject=f"""
             SELECT {SESSION_COLUMNS} FROM {sessions}
@@ -119,7 +129,7 @@ def dialect(
         purge_feed=f"DELETE FROM {revocations} WHERE revoked_at < {mark}",
         scan=f"SELECT {SESSION_COLUMNS} FROM {sessions} WHERE id > {mark} ORDER BY id LIMIT {mark}",
         restore=f"""
-            INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({_new(mark)})
+            INSERT INTO {sessions} AS here ({SESSION_COLUMNS}) VALUES ({new_values(mark)})
             ON CONFLICT (id) DO UPDATE
             SET generation = excluded.generation, nonce_hash = excluded.nonce_hash,
                 attempt_hash = excluded.attempt_hash, rotated_at = excluded.rotated_at,
@@ -137,10 +147,11 @@ def dialect(
         lock_subject=lock_subject,
         audit=audit_statements(mark, f"{prefix}audit"),
         many=many_statements(mark, prefix, position),
+        returns=returns,
     )
 
 
-def _new(mark: str) -> str:
+def new_values(mark: str) -> str:
     """The values of a new session: all of SESSION_COLUMNS, those of its revocation null."""
     return ", ".join([*[mark] * 13, "NULL", "NULL", "NULL", *[mark] * 4])
 
@@ -186,12 +197,24 @@ def _get(connection: Connection, statements: Statements, call: Get) -> Session |
 
 def _revoke(connection: Connection, statements: Statements, call: Revoke) -> Session | None:
     arguments = (micros(call.now), call.reason, call.by, bytes.fromhex(call.session_id))
-    row = connection.execute(statements.revoke, arguments).fetchone()
-    if row is None:
+    ended = _changed(connection, statements, statements.revoke, arguments, call.session_id)
+    if ended is None:
         return None
-    ended = session_of(row)
     note(connection, statements.audit, ended, call.audit)
+    if statements.feed is not None and call.reason != CUTOFF:
+        statements.feed(connection, ended)
     return ended
+
+
+def _changed(
+    connection: Connection, statements: Statements, change: str, arguments: tuple[Any, ...], session_id: str
+) -> Session | None:
+    """The session that an UPDATE changed, if it did."""
+    cursor = connection.execute(change, arguments)
+    if not statements.returns:
+        return _get(connection, statements, Get(session_id)) if cursor.rowcount == 1 else None
+    row = cursor.fetchone()
+    return None if row is None else session_of(row)
 
 
 def _shorten(connection: Connection, statements: Statements, call: Shorten) -> Session | None:
@@ -200,14 +223,14 @@ def _shorten(connection: Connection, statements: Statements, call: Shorten) -> S
     if session is None:
         return None
     expires = min(end, micros(session.last_used_at) + idle)
-    row = connection.execute(statements.shorten, (idle, end, end, expires, expires, session_id, idle)).fetchone()
-    return None if row is None else session_of(row)
+    arguments = (idle, end, end, expires, expires, session_id, idle)
+    return _changed(connection, statements, statements.shorten, arguments, call.session_id)
 
 
 def _reauthenticate(connection: Connection, statements: Statements, call: Reauthenticate) -> Session | None:
     said, now = authentication_text(call.authentication), micros(call.authentication.at)
-    row = connection.execute(statements.reauthenticate, (said, bytes.fromhex(call.session_id), now)).fetchone()
-    return None if row is None else session_of(row)
+    arguments = (said, bytes.fromhex(call.session_id), now)
+    return _changed(connection, statements, statements.reauthenticate, arguments, call.session_id)
 
 
 def _revoke_subject(connection: Connection, statements: Statements, call: RevokeSubject) -> tuple[str, ...]:
@@ -245,7 +268,18 @@ def _scan(connection: Connection, statements: Statements, call: Scan) -> Page:
 
 
 def _restore(connection: Connection, statements: Statements, call: Restore) -> bool:
-    return bool(connection.execute(statements.restore, row_of(call.session)).rowcount == 1)
+    session = call.session
+    if statements.restore_new is None:
+        return bool(connection.execute(statements.restore, row_of(session)).rowcount == 1)
+    head, id_ = session.head, bytes.fromhex(session.id)
+    newer = (
+        head.generation, head.nonce_hash, head.attempt_hash, micros(head.rotated_at), micros(session.expires_at),
+        micros(session.ends_at), session.binding, None if session.idle_ttl is None else micros(session.idle_ttl),
+        authentication_text(session.authentication), id_, head.generation,
+    )  # fmt: skip
+    if connection.execute(statements.restore, newer).rowcount == 1:
+        return True
+    return bool(connection.execute(statements.restore_new, (*row_of(session), id_)).rowcount == 1)
 
 
 def _put_record(connection: Connection, statements: Statements, call: PutRecord) -> bool:

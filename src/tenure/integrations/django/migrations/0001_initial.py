@@ -4,7 +4,8 @@ from typing import Any
 
 from django.db import migrations, models
 
-import tenure.integrations.django.models
+from tenure.integrations.django.models import ExactTextField, SessionIdField
+from tenure.stores.mysql.statements import lock_tables
 
 _POSTGRESQL = """
 ALTER TABLE tenure_django_sessions SET (fillfactor = 70);
@@ -35,18 +36,23 @@ BEGIN
 END
 """
 
+_NO_FEED = {
+    "postgresql": ("DROP FUNCTION tenure_django_feed() CASCADE",),
+    "mysql": ("DROP TABLE tenure_django_feed", "DROP TABLE tenure_django_locks"),
+}
+
 
 def feed(apps: Any, schema_editor: Any) -> None:
-    """Make the trigger that keeps the feed."""
-    statements = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE}.get(schema_editor.connection.vendor)
-    if statements is not None:
-        schema_editor.execute(statements, params=None)
+    """Make what keeps the feed: a trigger, or on MySQL two small tables."""
+    statements = {"postgresql": (_POSTGRESQL,), "sqlite": (_SQLITE,), "mysql": lock_tables("tenure_django_")}
+    for statement in statements.get(schema_editor.connection.vendor, ()):
+        schema_editor.execute(statement, params=None)
 
 
 def no_feed(apps: Any, schema_editor: Any) -> None:
-    """Drop it; the tables follow."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("DROP FUNCTION tenure_django_feed() CASCADE", params=None)
+    """Drop it; the other tables follow."""
+    for statement in _NO_FEED.get(schema_editor.connection.vendor, ()):
+        schema_editor.execute(statement, params=None)
 
 
 class Migration(migrations.Migration):
@@ -58,12 +64,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Session",
             fields=[
-                ("id", tenure.integrations.django.models.SessionIdField(primary_key=True, serialize=False)),
-                ("subject", models.TextField(db_index=True)),
-                ("client_id", models.TextField()),
-                ("scope", models.TextField()),
-                ("claims", models.TextField()),
-                ("device", models.TextField()),
+                ("id", SessionIdField(primary_key=True, serialize=False)),
+                ("subject", ExactTextField(max_length=255, db_index=True)),
+                ("client_id", ExactTextField(max_length=255)),
+                ("scope", ExactTextField()),
+                ("claims", ExactTextField()),
+                ("device", ExactTextField(max_length=255)),
                 ("created_at", models.BigIntegerField()),
                 ("expires_at", models.BigIntegerField()),
                 ("ends_at", models.BigIntegerField()),
@@ -72,8 +78,8 @@ class Migration(migrations.Migration):
                 ("attempt_hash", models.BinaryField(null=True)),
                 ("rotated_at", models.BigIntegerField()),
                 ("revoked_at", models.BigIntegerField(null=True)),
-                ("revoked_reason", models.TextField(null=True)),
-                ("revoked_by", models.TextField(null=True)),
+                ("revoked_reason", ExactTextField(null=True)),
+                ("revoked_by", ExactTextField(null=True)),
             ],
             options={"db_table": "tenure_django_sessions", "default_permissions": ("view", "delete")},
         ),
@@ -81,7 +87,7 @@ class Migration(migrations.Migration):
             name="Revocation",
             fields=[
                 ("position", models.BigAutoField(primary_key=True, serialize=False)),
-                ("id", tenure.integrations.django.models.SessionIdField()),
+                ("id", SessionIdField()),
                 ("revoked_at", models.BigIntegerField()),
             ],
             options={"db_table": "tenure_django_revocations", "default_permissions": ()},
@@ -90,9 +96,9 @@ class Migration(migrations.Migration):
             name="Record",
             fields=[
                 ("row", models.BigAutoField(primary_key=True, serialize=False)),
-                ("kind", models.TextField()),
-                ("name", models.TextField()),
-                ("body", models.TextField()),
+                ("kind", ExactTextField(max_length=255)),
+                ("name", ExactTextField(max_length=255)),
+                ("body", ExactTextField()),
             ],
             options={"db_table": "tenure_django_records", "default_permissions": ()},
         ),
@@ -100,5 +106,5 @@ class Migration(migrations.Migration):
             model_name="record",
             constraint=models.UniqueConstraint(fields=["kind", "name"], name="tenure_django_records_once"),
         ),
-        migrations.RunPython(feed, no_feed),
+        migrations.RunPython(feed, no_feed, atomic=False),  # MySQL makes no tables in a transaction
     )

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import tenure.integrations.django.models
+from tenure.integrations.django.models import ExactTextField, SessionIdField
 
 
 class Migration(migrations.Migration):
@@ -14,16 +14,16 @@ class Migration(migrations.Migration):
             name="AuditEntry",
             fields=[
                 ("row", models.BigAutoField(primary_key=True, serialize=False)),
-                ("subject", models.TextField()),
+                ("subject", ExactTextField(max_length=255)),
                 ("kept_until", models.BigIntegerField(db_index=True)),
                 ("at", models.BigIntegerField()),
-                ("kind", models.TextField()),
-                ("session_id", tenure.integrations.django.models.SessionIdField()),
-                ("client_id", models.TextField()),
-                ("device", models.TextField()),
-                ("address", models.TextField()),
-                ("reason", models.TextField(null=True)),
-                ("by_whom", models.TextField(null=True)),
+                ("kind", ExactTextField(max_length=255)),
+                ("session_id", SessionIdField()),
+                ("client_id", ExactTextField(max_length=255)),
+                ("device", ExactTextField(max_length=255)),
+                ("address", ExactTextField(max_length=255)),
+                ("reason", ExactTextField(null=True)),
+                ("by_whom", ExactTextField(null=True)),
             ],
             options={
                 "db_table": "tenure_django_audit",
