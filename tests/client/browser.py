@@ -1,6 +1,7 @@
 """Node.js as the tests run it: from the locked Python packages, in tests/node."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,3 +23,10 @@ def node(*arguments: str, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done.stdout
+
+
+def installed_module() -> None:
+    """Install js/ as a package, as npm would from its registry."""
+    package = NODE / "node_modules" / "tenure-js"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(ROOT / "js", package)

@@ -10,18 +10,19 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.client.browser import BIN, ROOT, node
+from tests.client.browser import BIN, ROOT, installed_module, node
 from tests.client.live import Live
 
 
-@pytest.mark.parametrize("suite", ["browser", "module", "beside", "bound", "devices"])
+@pytest.mark.parametrize("suite", ["browser", "module", "beside", "bound", "devices", "server"])
 def test_every_test_in_node_passes(live: Live, suite: str) -> None:
+    installed_module()
     told = node("--test", "--test-reporter=tap", f"{suite}.test.mjs", URL=live.url)
     assert re.search(r"^# fail 0$", told, re.M)
     assert re.search(r"^# skipped 0$", told, re.M)
     passed = re.search(r"^# pass (\d+)$", told, re.M)
     assert passed is not None
-    assert int(passed[1]) >= {"browser": 20, "module": 5, "beside": 9, "bound": 4, "devices": 11}[suite]
+    assert int(passed[1]) >= {"browser": 20, "module": 5, "beside": 9, "bound": 4, "devices": 11, "server": 15}[suite]
 
 
 @pytest.mark.parametrize("engine", ["chromium", "firefox", "webkit"])
@@ -76,6 +77,8 @@ def test_npm_packs_it(tmp_path: Path) -> None:
         "devices.d.ts",
         "devices.js",
         "package.json",
+        "server.d.ts",
+        "server.js",
         "tenure.d.ts",
         "tenure.js",
     ]
