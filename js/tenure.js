@@ -3,8 +3,8 @@
  *
  * The refresh token is in a cookie that no script can read, the access token in memory. One refresh at a time: in a tab
  * by a shared promise, between tabs by a Web Lock, whose holder hands the new token over. The attempt key stays in
- * localStorage until its response has arrived: after a lost one, or a reload, the same refresh is sent again. Contexts
- * without localStorage share what they must by messages.
+ * localStorage until its response has arrived: after a lost one, or a reload, the same refresh is sent again. Without
+ * localStorage, contexts share it by messages.
  */
 
 const LOCK_MS = 5000
@@ -13,6 +13,7 @@ const HAND_OVER_MS = 500
 const HEARSAY_MS = 50
 const LONGEST_PAUSE_MS = 30000
 const TRIES = 4
+const on = globalThis.addEventListener
 
 export class SignedOut extends Error {
   constructor(reason) {
@@ -62,7 +63,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, step
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
   const tell = (message) => channel?.postMessage(message)
 
-  /** What contexts share: the attempt key, how many renewals, an untold log-out. */
+  /** The attempt key, how many renewals, an untold log-out. */
   function shared() {
     if (memory) return memory
     try {
@@ -99,7 +100,7 @@ export function createSession({ base = '/auth', origins = [], bind = false, step
 
   function listen() {
     try {
-      channel = new BroadcastChannel(name)
+      channel = on && new BroadcastChannel(name)
       channel.onmessage = hear
     } catch {
       channel = null // denied: this context is on its own
@@ -300,13 +301,13 @@ export function createSession({ base = '/auth', origins = [], bind = false, step
 
   listen()
   // A page from the back-forward cache has missed what other tabs said.
-  addEventListener('pagehide', () => channel?.close())
-  addEventListener('pageshow', ({ persisted }) => {
+  on?.('pagehide', () => channel?.close())
+  on?.('pageshow', ({ persisted }) => {
     if (!persisted) return
     listen()
     if (token) renew(token).catch(() => {})
   })
-  addEventListener('online', () => (failure = null))
+  on?.('online', () => (failure = null))
 
   return {
     /** The claims of whoever is signed in, or null. */

@@ -26,7 +26,10 @@ def node(*arguments: str, **environment: str) -> str:
 
 
 def installed_module() -> None:
-    """Install js/ as a package, as npm would from its registry."""
+    """Install js/ as a package, as npm would from its registry. Several test processes may do so at once."""
     package = NODE / "node_modules" / "tenure-js"
-    shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(ROOT / "js", package)
+    package.mkdir(exist_ok=True)
+    for file in (ROOT / "js").iterdir():
+        copy = package / f"{file.name}.{os.getpid()}"
+        shutil.copy(file, copy)
+        copy.replace(package / file.name)
