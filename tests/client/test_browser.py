@@ -13,7 +13,6 @@ import pytest
 from tests.client.browser import BIN, ROOT, installed_module, node
 from tests.client.live import Live
 
-
 AT_LEAST = {"browser": 20, "module": 5, "beside": 9, "bound": 4, "devices": 11, "server": 15, "client": 13}
 
 
