@@ -2,7 +2,8 @@
 
 from importlib.util import find_spec
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.contrib.auth.signals import user_logged_out
 from django.core.checks import register
 from django.core.signals import request_started
 
@@ -24,5 +25,9 @@ class TenureConfig(AppConfig):
             from tenure.integrations.django.simplejwt.checks import check_moved
 
             register(check_moved)
+        if apps.is_installed("allauth.headless"):
+            from tenure.integrations.django.allauth import end_with_allauth
+
+            user_logged_out.connect(end_with_allauth, dispatch_uid="tenure-allauth")
         signals.connect()
         request_started.connect(conf.open_before_views, dispatch_uid="tenure-open")
