@@ -9,7 +9,6 @@ from types import ModuleType
 import pytest
 from starlette.testclient import TestClient
 
-
 NAVIGATES = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 
 
