@@ -1,6 +1,8 @@
 """Stores keep sessions: one protocol, and one module or package for each kind."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from tenure.core.errors import ConfigurationError
@@ -48,30 +50,29 @@ _STORE_METHODS = ("run", "arun", "watch", "open", "close")
 
 
 def _postgres(url: str, *, migrate: bool) -> Store:
-    try:
+    with _extra("postgres", "PostgreSQL"):
         from tenure.stores.postgres.store import PostgresStore
-    except ImportError as missing:
-        raise ConfigurationError(
-            f"PostgreSQL needs more than the library ({missing.name} is missing): pip install 'tenure[postgres]'"
-        ) from None
     return PostgresStore(url, migrate=migrate)
 
 
 def _mysql(url: str, *, migrate: bool) -> Store:
-    try:
+    with _extra("mysql", "MySQL"):
         from tenure.stores.mysql.store import MysqlStore
-    except ImportError as missing:
-        raise ConfigurationError(
-            f"MySQL needs more than the library ({missing.name} is missing): pip install 'tenure[mysql]'"
-        ) from None
     return MysqlStore(url, migrate=migrate)
 
 
 def _valkey(url: str) -> Store:
-    try:
+    with _extra("valkey", "Valkey"):
         from tenure.stores.valkey.store import ValkeyStore
+    return ValkeyStore(url)
+
+
+@contextmanager
+def _extra(name: str, server: str) -> Iterator[None]:
+    """Say what to install if a driver is missing."""
+    try:
+        yield
     except ImportError as missing:
         raise ConfigurationError(
-            f"Valkey needs more than the library ({missing.name} is missing): pip install 'tenure[valkey]'"
+            f"{server} needs more than the library ({missing.name} is missing): pip install 'tenure[{name}]'"
         ) from None
-    return ValkeyStore(url)
