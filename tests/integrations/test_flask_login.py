@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from tenure.integrations.flask import Sessions, current_session, session_required
 
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # Flask-Login's
 NAVIGATES = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 
 
