@@ -539,7 +539,7 @@ def test_issuer_and_audience_are_needed(make: Callable[..., Tenure], issuer: str
         make(issuer=issuer, audience=audience)
 
 
-@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "mysql://x", "tenure.db"])
+@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "oracle://x", "tenure.db"])
 def test_a_store_url_of_no_known_form_is_refused(make: Callable[..., Tenure], url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"sqlite:///relative\.db"):
         make(store=url)
