@@ -84,8 +84,9 @@ class TenureTokenStrategy(SessionTokenStrategy):
             return found
         with _answered():
             session = tenure().store.run(Get(session_id))
-        ended = session is None or session.revoked_at is not None or session.expires_at <= tenure().issuer.now()
-        return None if ended else found
+        issuer = tenure().issuer
+        is_live = session is not None and session.is_live(issuer.now()) and not issuer.is_cut_off(session)
+        return found if is_live else None
 
 
 def end_with_allauth(request: HttpRequest | None = None, **_: Any) -> None:
