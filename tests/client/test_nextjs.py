@@ -4,19 +4,17 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
 
 from tenure import AsyncTenure
 from tenure.integrations.fastapi import CurrentUser, Sessions, add_sessions
-from tests.client.browser import BIN, NODE, ROOT, installed_module, node
+from tests.client.browser import BIN, NODE, ROOT, installed_module, node, serving
 from tests.conftest import SECRET, Clock
 from tests.service.process import free_port
 
@@ -89,12 +87,8 @@ def site(tmp_path: Path) -> Iterator[tuple[str, str]]:
     address, service = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{behind}"
     build(service)
     app = api(tmp_path, address, Clock(time.time()), Counter())
-    server = uvicorn.Server(uvicorn.Config(app, port=behind, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield address, service
-    server.should_exit = True
-    thread.join()
+    with serving(app, behind):
+        yield address, service
 
 
 def test_parallel_renders_at_expiry(site: tuple[str, str], tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import importlib
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import uvicorn
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from starlette.testclient import TestClient
 
-from tests.client.browser import BIN, NODE, node
+from tests.client.browser import BIN, NODE, node, serving
 from tests.service.process import free_port
 
 Example = Callable[..., ModuleType]
@@ -41,18 +39,17 @@ def test_a_provider_in_a_browser(example: Example) -> None:
         assert process.stdout is not None
         while "ready" not in process.stdout.readline():
             assert process.poll() is None
-        server = uvicorn.Server(
-            uvicorn.Config(example(issuer=site, provider=provider).app, port=ours, log_level="error")
-        )
-        thread = threading.Thread(target=server.run)
-        thread.start()
         try:
-            told = node(
-                "--test", "--test-reporter=tap", "--test-timeout=60000", "openid.test.mjs", SITE=site, PROVIDER=provider
-            )
+            with serving(example(issuer=site, provider=provider).app, ours):
+                told = node(
+                    "--test",
+                    "--test-reporter=tap",
+                    "--test-timeout=60000",
+                    "openid.test.mjs",
+                    SITE=site,
+                    PROVIDER=provider,
+                )
         finally:
-            server.should_exit = True
-            thread.join()
             process.kill()
             process.stdout.close()
     assert re.search(r"^# fail 0$", told, re.M)
